@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A bounded ring between the loop and one worker, for bodies that stream through the API. The worker's side blocks
+// (with a stall limit); the loop's side never does and is called back when it may go on. Cut from either side with an
+// error, which the other side gets next.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/mailbox.h"
+
+struct pipe;
+
+// ready(arg) runs on the loop whenever the loop's side can make progress again (data or room, end, cut).
+struct pipe *pipe_new(size_t capacity, int64_t stall_ms, struct mailbox *mailbox, void (*ready)(void *arg), void *arg);
+struct pipe *pipe_ref(struct pipe *pipe);
+void pipe_unref(struct pipe *pipe);
+
+// Worker's side (blocks until some progress, the other side ended, or stall_ms passed).
+int pipe_write(struct pipe *pipe, const void *bytes, size_t len, struct error *err);
+ssize_t pipe_read(struct pipe *pipe, void *buffer, size_t len, struct error *err); // 0: end
+// Loop's side (never blocks): bytes moved, 0 if it has to wait for ready.
+size_t pipe_offer(struct pipe *pipe, const void *bytes, size_t len);
+// >0 bytes, 0 wait, -1 ended or cut (pipe_failed tells).
+ssize_t pipe_poll(struct pipe *pipe, void *buffer, size_t len);
+// Either side.
+void pipe_end(struct pipe *pipe);                          // the writer has no more
+void pipe_cut(struct pipe *pipe, const struct error *why); // both sides fail from now on
+int pipe_failed(struct pipe *pipe, struct error *err);     // -1 and a copy of the reason if it was cut
+// loop's side leaves: ready is never called again.
+void pipe_detach(struct pipe *pipe);
