@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The credential cache, shared by all jobs: sources (docker config.json, podman auth.json, systemd credentials,
+// environment, helpers, Google accounts), challenges, token exchange, tokens. Thread-safe; leaf lock inside. Waiters on one key
+// wait for one bounded exchange: the only wait of a worker for a worker. Nothing is ever written to disk.
+#pragma once
+
+#include "credentials/credential.h"
+#include "net/exchange.h"
+
+struct credentials;
+
+struct credentials_options {
+    struct transport *transport;       // borrowed
+    const struct host_table *hosts;    // borrowed
+    const char *docker_config;         // path of config.json; NULL: $DOCKER_CONFIG, else ~/.docker/config.json
+    const char *auth_file;             // podman's auth.json; NULL: $REGISTRY_AUTH_FILE, else $XDG_RUNTIME_DIR/containers/auth.json
+    const char *helper_path;           // directories for docker-credential-*, colon-separated; NULL: a safe default
+    int64_t helper_deadline_ms;        // default 10,000
+    int64_t helper_ttl_ms;             // default 300,000
+    size_t max_tokens;                 // default 4096
+};
+
+struct credentials *credentials_new(const struct credentials_options *options, struct error *err);
+void credentials_free(struct credentials *credentials);
+
+// The credentials of one job: its own `auth` over the daemon's. Immutable; reference counted.
+struct credential_set;
+// auth: the job's member or NULL. Keys are "registry" or "registry/namespace".
+struct credential_set *credential_set_new(const json_t *auth, struct error *err);
+struct credential_set *credential_set_ref(struct credential_set *set);
+void credential_set_unref(struct credential_set *set);
+int credential_set_check(const json_t *auth, const char *pointer, struct error *err);
+
+// Which credential serves registry/repository: the set's longest match, else the daemon's sources, else anonymous. May run a
+// helper (blocks, bounded). A broken helper is ERR_REGISTRY_AUTH, never "try anonymous". New reference.
+struct credential *credentials_find(struct credentials *credentials, const struct credential_set *set,
+                                    const char *registry, const char *repository, struct error *err);
+
+enum credential_action { CREDENTIAL_PULL = 1, CREDENTIAL_PUSH = 2, CREDENTIAL_DELETE = 4, CREDENTIAL_CATALOG = 8 };
+
+// An authorizer for requests to one registry. mount_from: another repository to ask pull for in the same token, or NULL.
+// Free with credentials_authorizer_free after its last request. One worker at a time.
+struct authorizer *credentials_authorizer(struct credentials *credentials, struct credential *credential,
+                                          const char *registry, const char *repository, unsigned actions,
+                                          const char *mount_from);
+void credentials_authorizer_free(struct authorizer *authorizer);
+
+// GET /v1/credentials: [{registry, source, kind, username, tokens: [{scope, expires_at}]}], never secrets.
+json_t *credentials_list(struct credentials *credentials);
+// Drops cached tokens and helper answers; returns how many.
+size_t credentials_forget(struct credentials *credentials);

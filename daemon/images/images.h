@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a job does with images: the face of this room towards handlers and daemon.c. image_context holds the crafts that
+// plans and queries combine.
+#pragma once
+
+#include "base/file.h"
+#include "base/json.h"
+#include "jobs/job.h"
+
+struct registry;
+struct credentials;
+struct blob_store;
+struct blob_graph;
+struct lanes;
+struct host_table;
+struct transport;
+
+struct image_context {
+    struct registry *registry;
+    struct credentials *credentials;
+    struct transport *transport;
+    const struct host_table *hosts;
+    struct blob_store *blobs;
+    struct blob_graph *graph;
+    struct lanes *lanes;
+    const struct roots *build_roots;
+    const struct roots *output_roots;
+    const char *contexts_directory;
+    int64_t default_created_s;   // SOURCE_DATE_EPOCH of the daemon, else 0
+    bool privileged;             // the daemon may have more rights than its callers: read with theirs
+};
+
+// The kinds of job, for engine_options.kinds. The context must outlive the engine; set once before.
+extern const struct job_ops *const image_job_kinds[];
+void image_context_set(struct image_context *context);
+
+// Judges a POST body (without auth) from the text alone: 400 with the JSON pointer, reference-invalid, path-not-allowed.
+// kind is one of the kinds above.
+int image_job_check(const struct image_context *context, const json_t *spec, struct error *err);
+// Checks the `auth` member.
+int image_auth_check(const json_t *auth, struct error *err);

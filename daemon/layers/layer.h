@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One layer: what was asked for (struct layer_spec, decoded from a job by `images`) and what came out. layer_pack walks the
+// sources, writes one pax tar in sorted order, hashes it (diff_id), cuts it into blocks by rules that depend on the tree
+// alone, compresses the blocks on all lanes, hashes the result (digest) and writes it to a sink. The bytes depend on the
+// spec and the tree only: never on lanes, timing, machine, umask, locale, time zone or readdir order.
+#pragma once
+
+#include "base/file.h"
+#include "base/monitor.h"
+#include "base/stream.h"
+#include "layers/lanes.h"
+
+enum layer_entry_type {
+    LAYER_COPY,      // from: a file or directory beneath a build root
+    LAYER_FILE,      // data/data_len
+    LAYER_SYMLINK,   // target
+    LAYER_DIRECTORY,
+    LAYER_DELETE,    // writes a whiteout for `to` (OCI image-spec layer.md "Whiteouts")
+    LAYER_OPAQUE,    // writes an opaque whiteout in `to`
+    LAYER_TAR,       // from: a tar beneath a build root, any compression, entries land under `to`
+    LAYER_CONTEXT,   // as LAYER_TAR, from an uploaded context: `context` reads it
+};
+
+enum layer_symlinks { LAYER_SYMLINKS_KEEP, LAYER_SYMLINKS_FOLLOW };
+
+// All texts owned by the spec; NULL where not given.
+struct layer_entry {
+    enum layer_entry_type type;
+    char *from;
+    char *to;            // absolute path in the image; a trailing slash takes the source in under its own name
+    char *pointer;       // JSON pointer of this entry in the request, for problems
+    void *data;          // LAYER_FILE
+    size_t data_len;
+    char *target;        // LAYER_SYMLINK
+    struct digest context;
+    struct reader_at *context_reader; // borrowed, LAYER_CONTEXT
+    char **exclude;      // patterns of the job, .dockerignore semantics
+    size_t n_exclude;
+    char **ignore_files; // names of ignore files read in every directory
+    size_t n_ignore_files;
+    char **xattrs;       // names of extended attributes to keep
+    size_t n_xattrs;
+    enum layer_symlinks symlinks;
+    int64_t uid, gid;    // 0 unless `owner` said otherwise
+    char *mode;          // "normal" (NULL), "keep", octal or symbolic; checked by layer_mode_check
+    bool has_mtime;
+    int64_t mtime_s;
+};
+
+enum layer_algorithm { LAYER_GZIP, LAYER_ZSTD, LAYER_NONE, LAYER_ESTARGZ };
+enum { LAYER_LEVEL_FAST = -1, LAYER_LEVEL_SMALL = -2 }; // gzip; zstd uses 1…19
+
+struct layer_spec {
+    struct layer_entry *entries;
+    size_t n_entries;
+    enum layer_algorithm algorithm;
+    int level;
+    int64_t mtime_s;     // the one time stamp of every entry without its own
+};
+
+struct layer_caller { // whose permission counts when the daemon has more rights than its caller
+    bool apply;
+    uint32_t uid, gid;
+};
+
+struct layer_result {
+    struct digest digest;   // of the compressed bytes
+    struct digest diff_id;  // of the tar
+    int64_t size;           // compressed bytes
+    int64_t tar_size;
+    int64_t files;          // entries written
+    char *toc_digest;       // eStargz, else NULL
+};
+
+void layer_spec_clear(struct layer_spec *spec);
+// "normal", "keep", octal up to 07777, or symbolic as chmod(1). ERR_INVALID_REQUEST.
+int layer_mode_check(const char *mode, struct error *err);
+// Is `to` a path that an image may have: absolute, no "..", no NUL, UTF-8, ≤ 4096 bytes, no component that begins `.wh.`.
+int layer_path_check(const char *path, struct error *err);
+
+// Blocks; one worker. Everything is written to `out` (finish is left to the caller). monitor->current counts tar bytes.
+// Errors: ERR_PATH_NOT_FOUND, ERR_PATH_NOT_ALLOWED, ERR_UNSUPPORTED_FILE (path and kind named), ERR_SOURCE_CHANGED
+// (path named), ERR_NO_SPACE, ERR_CANCELLED, ERR_FORBIDDEN (unreadable for the caller).
+int layer_pack(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
+               struct lanes *lanes, struct sink *out, struct monitor *monitor, struct layer_result *ret,
+               struct error *err);
+
+// The input fingerprint: a hash over path, type, mode, owner, size, mtime, ctime, inode of everything the spec names and
+// over all rules, engine and version included, as git's index does. *ret_stable is false if any file's time stamp is too
+// young to be trusted ("racy git"): the result of such a pack must not be remembered. Blocks.
+int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
+                      struct monitor *monitor, struct digest *ret, bool *ret_stable, struct error *err);
+// Name and version of the engine that makes the bytes, part of every cache key: "isal-2.30.0/b1" …
+const char *layer_engine(const struct layer_spec *spec);

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The host governor: for all jobs together it decides, on the loop and before a step is queued, whether a host may be
+// asked now: connections at once, requests a second, a pause that a 429 or 503 with Retry-After asked for, and a breaker
+// for a host that is down. Loop only. Byte-rate pacing inside a transfer is `pace.h`.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/host.h"
+
+struct governor;
+
+struct governor *governor_new(const struct host_table *hosts);
+void governor_free(struct governor *governor);
+// true: entered, governor_leave is owed. false: not now; *ret_retry_at_ms says when to ask again (clock_ms), or 0 if a
+// leave will make room.
+bool governor_enter(struct governor *governor, const char *host, int64_t now_ms, int64_t *ret_retry_at_ms);
+// err: how the step ended (NULL: well). Pauses and the breaker learn from it.
+void governor_leave(struct governor *governor, const char *host, int64_t now_ms, const struct error *err);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Durable tables behind one asynchronous interface: jobs, kept events, idempotency keys, blob locations, layer records,
+// upload offsets. One writer thread with group commit; the answer comes through the mailbox on the loop, after the commit
+// is durable. A second backend (PostgreSQL) can stand behind the same calls. Only the loop calls, unless said.
+//
+// A store_done callback gets NULL on success, else the error (borrowed). Calls are answered in the order made.
+#pragma once
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/mailbox.h"
+
+struct store;
+
+struct store_job {
+    const char *id;           // ULID
+    const char *kind;
+    const char *state;        // "queued" …
+    int attempt;
+    int priority;
+    int64_t created_ms, started_ms, finished_ms; // wall clock, 0 = not yet
+    int64_t uid;              // owner
+    const char *spec;         // JSON text, without auth
+    const char *labels;       // JSON text
+    const char *extra;        // JSON text: what the engine keeps beside (deadline, lifetime, retry_of, …)
+    const char *result;       // JSON text or NULL
+    const char *error;        // problem JSON text or NULL
+    const char *checkpoint;   // JSON text or NULL: what a later attempt may rely on
+    const void *sealed;       // sealed inline credentials or NULL
+    size_t sealed_len;
+    int64_t last_seq;         // newest kept event
+};
+
+struct store_event {
+    const char *job;
+    int64_t seq;              // dense per job
+    int64_t cursor;           // global order, given by the engine, strictly rising
+    const char *text;         // the whole JSON line
+};
+
+typedef void (*store_done_fn)(void *arg, const struct error *err);
+// Rows are borrowed for the call. row NULL: end (err says whether it failed).
+typedef void (*store_job_fn)(void *arg, const struct store_job *row, const struct error *err);
+typedef void (*store_event_fn)(void *arg, const struct store_event *row, const struct error *err);
+typedef void (*store_text_fn)(void *arg, const char *text, const struct error *err); // text NULL: not there
+
+// Opens or makes DIRECTORY/dray.db, migrates the schema, starts the writer. A database that is newer than this program is
+// refused; one that is damaged is set aside (renamed, logged) only if it cannot be read at all. Start-up always is
+// recovery.
+struct store *store_open(const char *directory, struct mailbox *mailbox, struct error *err);
+// Commits what is queued, delivers all answers, ends the threads.
+void store_close(struct store *store);
+// Blocking, before the loop runs: every job that is not terminal, oldest first, then row NULL. Then the highest cursor.
+int store_recover(struct store *store, store_job_fn each, void *arg, int64_t *ret_last_cursor, struct error *err);
+
+// Inserts a job and, if key is not NULL, its idempotency key in one commit. The 202 waits for done.
+void store_job_insert(struct store *store, const struct store_job *job, const char *key, const char *key_fingerprint,
+                      store_done_fn done, void *arg);
+// Replaces all columns but spec/labels/extra/created/uid/sealed of the row. wipe_sealed overwrites and drops the sealed text.
+void store_job_update(struct store *store, const struct store_job *job, bool wipe_sealed, store_done_fn done, void *arg);
+void store_job_delete(struct store *store, const char *id, store_done_fn done, void *arg);
+void store_job_find(struct store *store, const char *id, store_job_fn found, void *arg); // row, then end
+// Newest first, ids below `before` (NULL: newest), filters may be NULL; at most limit rows, then end.
+struct store_job_filter {
+    const char *state, *kind, *label_key, *label_value, *before;
+    int64_t uid; // -1 any
+    int limit;
+};
+void store_job_list(struct store *store, const struct store_job_filter *filter, store_job_fn each, void *arg);
+// The job id and fingerprint that a key was used with, as JSON text {"job","fingerprint"}.
+void store_key_find(struct store *store, const char *key, store_text_fn found, void *arg);
+
+// done may be NULL. Events are committed with the next group (synchronous=NORMAL is enough for them).
+void store_event_append(struct store *store, const struct store_event *event);
+void store_event_list(struct store *store, const char *job, int64_t since_seq, int limit, store_event_fn each, void *arg);
+void store_event_list_all(struct store *store, int64_t after_cursor, int limit, store_event_fn each, void *arg);
+
+// Small durable facts: blob locations, layer records, mounts that work, upload offsets. One table, `kind` apart, with age.
+void store_fact_put(struct store *store, const char *kind, const char *key, const char *value, int64_t expires_wall_ms);
+void store_fact_find(struct store *store, const char *kind, const char *key, store_text_fn found, void *arg);
+void store_fact_delete(struct store *store, const char *kind, const char *key);
+// Blocking, before the loop runs or from the writer's own thread at start: every fact of a kind.
+int store_fact_each(struct store *store, const char *kind,
+                    void (*each)(void *arg, const char *key, const char *value, int64_t expires_wall_ms), void *arg,
+                    struct error *err);
+
+// Retention, run by the loop's timer: terminal jobs beyond these limits go, with their events and keys.
+struct store_retention {
+    int64_t jobs_age_ms, jobs_count, events_bytes, keys_age_ms;
+};
+void store_prune(struct store *store, const struct store_retention *limits, store_done_fn done, void *arg);
