@@ -30,7 +30,7 @@ struct store_job {
     const char *checkpoint;   // JSON text or NULL: what a later attempt may rely on
     const void *sealed;       // sealed inline credentials or NULL
     size_t sealed_len;
-    int64_t last_seq;         // newest kept event
+    int64_t last_seq;         // newest kept event; store_recover tells the newest in the table of events (0: none)
 };
 
 struct store_event {
@@ -38,6 +38,7 @@ struct store_event {
     int64_t seq;              // dense per job
     int64_t cursor;           // global order, given by the engine, strictly rising
     const char *text;         // the whole JSON line
+    int64_t uid;              // owner of the job: filled in by store_event_list_all, ignored by store_event_append
 };
 
 typedef void (*store_done_fn)(void *arg, const struct error *err);
@@ -74,6 +75,9 @@ void store_key_find(struct store *store, const char *key, store_text_fn found, v
 
 // done may be NULL. Events are committed with the next group (synchronous=NORMAL is enough for them).
 void store_event_append(struct store *store, const struct store_event *event);
+// Answered when all events appended before are committed; with an error when some had to be held back (they are tried
+// again; flush again later). Readers are shown what was flushed, so nobody sees an event that a crash takes back.
+void store_flush(struct store *store, store_done_fn done, void *arg);
 void store_event_list(struct store *store, const char *job, int64_t since_seq, int limit, store_event_fn each, void *arg);
 void store_event_list_all(struct store *store, int64_t after_cursor, int limit, store_event_fn each, void *arg);
 
