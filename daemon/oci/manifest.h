@@ -33,6 +33,9 @@ enum { MANIFEST_BYTES_MAX = 4 << 20, MANIFEST_DESCRIPTORS_MAX = 10000, MANIFEST_
 // not contradict the document's mediaType. Schema 1 is refused as ERR_MANIFEST_UNSUPPORTED, everything else that is
 // wrong is ERR_REGISTRY_PROTOCOL. Duplicate keys and known keys in another case are refused.
 int manifest_parse(struct manifest *ret, const void *bytes, size_t len, const char *content_type, struct error *err);
+// Is it what a descriptor promised: digest (in the descriptor's algorithm), size (-1: any), media type (NULL: any).
+// ERR_DIGEST_MISMATCH, ERR_REGISTRY_PROTOCOL.
+int manifest_verify(const struct manifest *m, const struct descriptor *expected, struct error *err);
 void manifest_clear(struct manifest *m);
 void manifest_move(struct manifest *dst, struct manifest *src);
 enum media_family manifest_family(const struct manifest *m);
