@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/job_row.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static size_t text_size(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+// Moves *text into the block at *next.
+static void pack(const char **text, char **next)
+{
+    if (!*text)
+        return;
+    size_t size = strlen(*text) + 1;
+    *text = memcpy(*next, *text, size);
+    *next += size;
+}
+
+struct job_row *job_row_new(const struct store_job *job)
+{
+    struct store_job copy = *job;
+    const char **texts[] = {&copy.id,    &copy.kind,   &copy.state, &copy.spec,      &copy.labels,
+                            &copy.extra, &copy.result, &copy.error, &copy.checkpoint};
+    enum { N_TEXTS = sizeof texts / sizeof *texts };
+    size_t size = sizeof(struct job_row) + job->sealed_len;
+    for (int i = 0; i < N_TEXTS; i++)
+        size += text_size(*texts[i]);
+    struct job_row *row = mem_alloc(size);
+    char *next = (char *)(row + 1);
+    for (int i = 0; i < N_TEXTS; i++)
+        pack(texts[i], &next);
+    if (copy.sealed)
+        copy.sealed = memcpy(next, copy.sealed, copy.sealed_len);
+    list_init(&row->link);
+    row->job = copy;
+    return row;
+}
+
+void job_row_read(struct statement *statement, struct store_job *ret)
+{
+    *ret = (struct store_job){
+        .id = statement_column_text(statement, 0),
+        .kind = statement_column_text(statement, 1),
+        .state = statement_column_text(statement, 2),
+        .attempt = (int)statement_column_int(statement, 3),
+        .priority = (int)statement_column_int(statement, 4),
+        .created_ms = statement_column_int(statement, 5),
+        .started_ms = statement_column_int(statement, 6),
+        .finished_ms = statement_column_int(statement, 7),
+        .uid = statement_column_int(statement, 8),
+        .last_seq = statement_column_int(statement, 9),
+        .spec = statement_column_text(statement, 10),
+        .labels = statement_column_text(statement, 11),
+        .extra = statement_column_text(statement, 12),
+        .result = statement_column_text(statement, 13),
+        .error = statement_column_text(statement, 14),
+        .checkpoint = statement_column_text(statement, 15),
+    };
+}
+
+static int run_with(struct database *db, const char *sql, const char *id, struct error *err)
+{
+    struct statement *statement = database_statement(db, sql, err);
+    if (!statement)
+        return -1;
+    statement_text(statement, id);
+    return statement_run(statement, err);
+}
+
+int job_row_delete(struct database *db, const char *id, struct error *err)
+{
+    static const char *const parts[] = {
+        "DELETE FROM events WHERE job = ?",
+        "DELETE FROM keys WHERE job = ?",
+        "DELETE FROM sealed WHERE n = (SELECT n FROM jobs WHERE id = ?)",
+        "DELETE FROM specs WHERE n = (SELECT n FROM jobs WHERE id = ?)",
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (run_with(db, parts[i], id, err) < 0)
+            return -1;
+    struct statement *statement = database_statement(db, "DELETE FROM jobs WHERE id = ?", err);
+    if (!statement)
+        return -1;
+    statement_text(statement, id);
+    if (statement_run(statement, err) < 0)
+        return -1;
+    return statement_changes(statement) > 0;
+}
