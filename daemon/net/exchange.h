@@ -20,6 +20,10 @@ struct authorizer_ops {
     // helper, refused sign-in …), which ends the request.
     int (*challenge)(struct authorizer *a, const struct url *url, const struct http_answer *answer,
                      struct monitor *monitor, struct error *err);
+    // Both may be NULL. A redirect led to another origin and that one answers 401: an anonymous authorizer for it alone,
+    // which never sees our credentials; NULL if there is no way. foreign_free ends it.
+    struct authorizer *(*foreign)(struct authorizer *a, const struct url *url);
+    void (*foreign_free)(struct authorizer *foreign);
 };
 
 struct exchange {
@@ -33,3 +37,12 @@ struct exchange {
 // redirect that the policy refuses, and what the authorizer reports. A final 401/403 is an answer, not an error.
 int exchange_perform(const struct exchange *exchange, const struct http_call *call, struct http_answer *ret,
                      struct error *err);
+
+// How one request is sent, for those whose bodies stream (transfer): as transport_perform.
+struct exchange_send {
+    int (*send)(void *arg, const struct http_call *call, const struct secret *authorization, struct http_answer *ret,
+                struct error *err);
+    void *arg;
+};
+int exchange_walk(const struct exchange *exchange, const struct http_call *call, const struct exchange_send *send,
+                  struct http_answer *ret, struct error *err);

@@ -9,14 +9,18 @@
 
 #include "base/error.h"
 
+enum { HOST_CONNECTIONS_DEFAULT = 16 };
+
+// What an entry leaves unset (NULL, 0, false) comes from the entry for its host without port, then from "*".
 struct host_settings {
     char *name;             // "registry.example.com" or with ":port"; "*" holds the defaults
     bool plain_http;        // http is configured (literal loopback hosts need no entry)
     char *ca_file;          // PEM, in place of the system's; NULL: system
+    char *ca_pem;           // PEM text beside the system's (certs.d); NULL: none
     char *client_cert, *client_key;
     char *proxy;            // "http://…", "" = none, NULL = default
     char **mirrors;         // host names tried first for pulls, NULL-terminated; or NULL
-    int max_connections;    // at once, all jobs together
+    int max_connections;    // at once, all jobs together; 0: HOST_CONNECTIONS_DEFAULT
     double requests_per_s;  // 0: no limit
     int64_t bytes_per_s;    // 0: no limit
     bool private_ok;        // server-given URLs may lead there although the address is private

@@ -15,6 +15,8 @@ struct retry_policy {
     int64_t max_ms;     // default 60,000; a server that asks for more ends the retries
 };
 
+// The wait after `attempt` attempts, with its jitter, whatever the error was.
+int64_t retry_backoff(const struct retry_policy *policy, int attempt, uint64_t random);
 // attempt: number of attempts made so far (1 after the first). False: give up.
 bool retry_next(const struct retry_policy *policy, int attempt, const struct error *err, uint64_t random,
                 int64_t *ret_delay_ms);

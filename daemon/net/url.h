@@ -16,7 +16,9 @@ struct url {
     char *query;    // without '?', as given; NULL if none
 };
 
-// Absolute http(s) URLs only; userinfo is refused; a fragment is dropped. ERR_REGISTRY_PROTOCOL.
+// Absolute http(s) URLs only; userinfo is refused; a fragment is dropped. A host is a DNS name or an address in its one
+// canonical spelling: the other spellings that resolvers accept (127.1, 0x7f.1, 2130706433 …), percent-encoded and
+// non-ASCII names are refused. ERR_REGISTRY_PROTOCOL.
 int url_parse(struct url *ret, const char *text, struct error *err);
 // Resolves a reference (relative, absolute path, scheme-less, absolute) against base, RFC 3986 section 5.2.
 int url_resolve(struct url *ret, const struct url *base, const char *reference, struct error *err);
@@ -56,3 +58,6 @@ int url_policy_check(const struct url *origin, struct url *target, enum url_kind
 enum address_class { ADDRESS_PUBLIC, ADDRESS_LOOPBACK, ADDRESS_PRIVATE, ADDRESS_LINK_LOCAL, ADDRESS_SPECIAL };
 struct sockaddr;
 enum address_class url_address_class(const struct sockaddr *address); // sees through mapped IPv6, NAT64 and 6to4
+// The class of a host that is an address or a literal loopback name; ADDRESS_PUBLIC for every other name.
+enum address_class url_host_class(const char *host);
+const char *url_address_class_name(enum address_class class); // "private", for texts
