@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What must hold: an operation is answered well only after the transaction that carries it was committed, durably if it
-// asks for that. When a group fails it is rolled back as a whole and its operations run again one by one, so that one
-// that is too large for the disk does not take the others along; the storage may fail for hours, the writer goes on.
+// What must hold: an operation is answered well only after the transaction that carries it was committed,
+// durably if it asks for that. When a group fails it is rolled back as a whole and its operations run again
+// one by one, so that one that is too large for the disk does not take the others along; the storage may fail
+// for hours, the writer goes on.
 //
-// A failed fsync is treated as SQLite cannot: the kernel may have dropped the pages and say "well" next time, and the
-// log would have a hole before later commits. So after one, nothing is committed until the whole log was copied into the
-// database file and that was synced.
+// A failed fsync is treated as SQLite cannot: the kernel may have dropped the pages and say "well" next time,
+// and the log would have a hole before later commits. So after one, nothing is committed until the whole log
+// was copied into the database file and that was synced.
 #include "store/committer.h"
 
 #include <errno.h>
@@ -26,13 +27,14 @@ struct committer {
     struct reserve reserve;
     struct list held; // operations of kinds that are kept, oldest first
     struct committer_stats stats;
-    bool suspect;     // an fsync failed and the log was not moved to the file since
-    bool wiped;       // the log may hold something that was wiped from the tables
+    bool suspect; // an fsync failed and the log was not moved to the file since
+    bool wiped;   // the log may hold something that was wiped from the tables
 };
 
 // Reads all that a start needs, so that damage shows now and not in the middle of recovery.
 static const char probe[] =
-    "SELECT total(length(j.id) + length(j.extra) + length(j.checkpoint) + length(s.spec) + length(hex(x.bytes)))"
+    "SELECT total(length(j.id) + length(j.extra) + length(j.checkpoint) + length(s.spec) + "
+    "length(hex(x.bytes)))"
     " FROM jobs j JOIN specs s ON s.n = j.n LEFT JOIN sealed x ON x.n = j.n WHERE j.terminal = 0";
 
 static struct database *open_database(const char *path, bool *ret_damaged, struct error *err)
@@ -112,7 +114,8 @@ static bool is_storage_fault(const struct error *err)
     return err->code == ERR_NO_SPACE || err->code == ERR_INTERNAL;
 }
 
-// -1: the storage failed and with it the transaction. An operation that is merely refused has that in op->err.
+// -1: the storage failed and with it the transaction. An operation that is merely refused has that in
+// op->err.
 static int run_one(struct committer *committer, struct store_op *op, struct error *err)
 {
     struct database *db = committer->db;
@@ -120,7 +123,8 @@ static int run_one(struct committer *committer, struct store_op *op, struct erro
     op->again = false;
     if (op->kind->grows && !committer->reserve.held) {
         error_set(&op->err, ERR_NO_SPACE, "%s: the state directory has no space left", op->kind->what);
-        error_hint(&op->err, "Free some space in the state directory; jobs that were accepted go on meanwhile.");
+        error_hint(&op->err,
+                   "Free some space in the state directory; jobs that were accepted go on meanwhile.");
         return 0;
     }
     if (op->atomic && database_savepoint(db, err) < 0)
@@ -137,9 +141,7 @@ static int run_one(struct committer *committer, struct store_op *op, struct erro
 
 static bool any_durable(struct list *ops)
 {
-    list_for_each(link, ops)
-        if (store_op_of(link)->durable)
-            return true;
+    list_for_each(link, ops) if (store_op_of(link)->durable) return true;
     return false;
 }
 
@@ -154,9 +156,7 @@ static int move_log(struct committer *committer, struct error *err)
 
 static int run_all(struct committer *committer, struct list *ops, struct error *err)
 {
-    list_for_each(link, ops)
-        if (run_one(committer, store_op_of(link), err) < 0)
-            return -1;
+    list_for_each(link, ops) if (run_one(committer, store_op_of(link), err) < 0) return -1;
     return database_commit(committer->db, err);
 }
 
@@ -229,7 +229,8 @@ static void commit_each(struct committer *committer, struct list *ops)
 
 static void count(struct committer *committer, struct list *ops)
 {
-    list_for_each(link, ops) {
+    list_for_each(link, ops)
+    {
         committer->stats.operations++;
         if (store_op_of(link)->wipes)
             committer->wiped = true;
@@ -270,7 +271,8 @@ void committer_tidy(struct committer *committer)
 
 bool committer_restless(const struct committer *committer)
 {
-    return committer->wiped || committer->suspect || !committer->reserve.held || !list_empty(&committer->held);
+    return committer->wiped || committer->suspect || !committer->reserve.held ||
+           !list_empty(&committer->held);
 }
 
 void committer_idle(struct committer *committer)

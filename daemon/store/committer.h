@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Group commit: runs a list of writes as one transaction and finds out, when that fails, which of them can be saved.
-// Owned by the writer thread (opened on the loop before the thread starts).
+// Group commit: runs a list of writes as one transaction and finds out, when that fails, which of them can be
+// saved. Owned by the writer thread (opened on the loop before the thread starts).
 #pragma once
 
 #include "base/list.h"
@@ -13,8 +13,8 @@ struct committer;
 struct committer *committer_open(const char *directory, struct error *err);
 void committer_free(struct committer *committer); // what is still held is lost (logged)
 
-// Runs every operation of the list in order. Afterwards each is either still in the list with op->err telling how it
-// went, or (kind->kept, storage failed) held back for the next call.
+// Runs every operation of the list in order. Afterwards each is either still in the list with op->err telling
+// how it went, or (kind->kept, storage failed) held back for the next call.
 void committer_commit(struct committer *committer, struct list *ops);
 // After the answers are on their way: keeps the log short.
 void committer_tidy(struct committer *committer);

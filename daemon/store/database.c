@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Everything that knows sqlite3.h. Settings and what they are for (sqlite.org/pragma.html, wal.html):
-// WAL so that readers never wait for the writer; secure_delete so that sealed credentials leave no bytes in the file;
-// auto_vacuum=INCREMENTAL so that pruning gives space back; temp_store=MEMORY because the directory may be full;
-// a bounded cache and log so that memory and disk stay flat.
+// WAL so that readers never wait for the writer; secure_delete so that sealed credentials leave no bytes in
+// the file; auto_vacuum=INCREMENTAL so that pruning gives space back; temp_store=MEMORY because the directory
+// may be full; a bounded cache and log so that memory and disk stay flat.
 #include "store/database.h"
 
 #include <errno.h>
@@ -86,7 +86,8 @@ bool database_sync_failed(const struct database *db)
     return db->failure == SQLITE_IOERR_FSYNC || db->failure == SQLITE_IOERR_DIR_FSYNC;
 }
 
-// SQLite would make the file with the process's umask; the log and index files take over the mode of the file.
+// SQLite would make the file with the process's umask; the log and index files take over the mode of the
+// file.
 static int make_file(const char *path, struct error *err)
 {
     AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -95,7 +96,8 @@ static int make_file(const char *path, struct error *err)
     return 0;
 }
 
-// Also takes the place of SQLite's own checkpoints, which would run inside the commit and hide their failures.
+// Also takes the place of SQLite's own checkpoints, which would run inside the commit and hide their
+// failures.
 static int committed(void *arg, sqlite3 *raw, const char *name, int pages)
 {
     (void)raw;
@@ -118,7 +120,8 @@ static int connect_file(struct database *db, enum database_mode mode, struct err
     return database_exec(db, mode == DATABASE_WRITE ? write_settings : read_settings, err);
 }
 
-struct database *database_open(const char *path, enum database_mode mode, bool *ret_damaged, struct error *err)
+struct database *database_open(const char *path, enum database_mode mode, bool *ret_damaged,
+                               struct error *err)
 {
     if (ret_damaged)
         *ret_damaged = false;

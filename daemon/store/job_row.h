@@ -14,11 +14,11 @@ struct job_row {
 
 struct job_row *job_row_new(const struct store_job *job); // copies; free() ends it
 
-// What job_row_read expects of a SELECT from "jobs j", in this order; the query names specs and, if it wants them, sealed
-// texts itself.
-#define JOB_ROW_COLUMNS                                                                                                \
-    "j.id, j.kind, j.state, j.attempt, j.priority, j.created_ms, j.started_ms, j.finished_ms, j.uid,"                  \
-    " max(j.last_seq, coalesce((SELECT max(seq) FROM events WHERE job = j.id), 0)),"                                   \
+// What job_row_read expects of a SELECT from "jobs j", in this order; the query names specs and, if it wants
+// them, sealed texts itself.
+#define JOB_ROW_COLUMNS                                                                                      \
+    "j.id, j.kind, j.state, j.attempt, j.priority, j.created_ms, j.started_ms, j.finished_ms, j.uid,"        \
+    " max(j.last_seq, coalesce((SELECT max(seq) FROM events WHERE job = j.id), 0)),"                         \
     " s.spec, j.labels, j.extra, j.result, j.error, j.checkpoint"
 enum { JOB_ROW_SEALED = 16 }; // column behind them
 

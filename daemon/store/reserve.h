@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Some space held back in the state directory: when the disk is full it is given up, so that jobs that were accepted can
-// still be finished and journalled; new ones are refused until it could be taken again. Writer thread.
+// Some space held back in the state directory: when the disk is full it is given up, so that jobs that were
+// accepted can still be finished and journalled; new ones are refused until it could be taken again. Writer
+// thread.
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +15,6 @@ struct reserve {
 };
 
 void reserve_init(struct reserve *reserve, const char *directory); // takes the space if it is there
-void reserve_fini(struct reserve *reserve);                        // leaves the space taken for the next start
-bool reserve_release(struct reserve *reserve);                     // true if that freed something
-void reserve_retake(struct reserve *reserve);                      // tries once a second at most
+void reserve_fini(struct reserve *reserve);    // leaves the space taken for the next start
+bool reserve_release(struct reserve *reserve); // true if that freed something
+void reserve_retake(struct reserve *reserve);  // tries once a second at most

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Migrations are only ever appended. What must hold: each text leaves the file as the statements of this program need
-// it after the last one, and none depends on a setting of the connection.
+// Migrations are only ever appended. What must hold: each text leaves the file as the statements of this
+// program need it after the last one, and none depends on a setting of the connection.
 //
-// Specs and sealed credentials lie beside the jobs, not in them: a change of state then never rewrites them, and wiping
-// a sealed text is the deletion of a row that secure_delete overwrites. The totals are kept by triggers, so retention
-// needs no scan and a cursor is never given twice, even after the newest events were pruned.
+// Specs and sealed credentials lie beside the jobs, not in them: a change of state then never rewrites them,
+// and wiping a sealed text is the deletion of a row that secure_delete overwrites. The totals are kept by
+// triggers, so retention needs no scan and a cursor is never given twice, even after the newest events were
+// pruned.
 #include "store/schema.h"
 
 #include "base/mem.h"
@@ -16,18 +17,22 @@ static const char *const migrations[] = {
     // 1
     "CREATE TABLE jobs ("
     "  n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, state TEXT NOT NULL,"
-    "  terminal INTEGER NOT NULL, attempt INTEGER NOT NULL, priority INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
-    "  started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL, uid INTEGER NOT NULL, last_seq INTEGER NOT NULL,"
+    "  terminal INTEGER NOT NULL, attempt INTEGER NOT NULL, priority INTEGER NOT NULL, created_ms INTEGER "
+    "NOT NULL,"
+    "  started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL, uid INTEGER NOT NULL, last_seq INTEGER NOT "
+    "NULL,"
     "  labels TEXT, extra TEXT, error TEXT, result TEXT, checkpoint TEXT);"
     "CREATE INDEX jobs_active ON jobs (id) WHERE terminal = 0;"
     "CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE terminal = 1;"
     "CREATE TABLE specs (n INTEGER PRIMARY KEY, spec TEXT NOT NULL);"
     "CREATE TABLE sealed (n INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
     "CREATE TABLE keys ("
-    "  key TEXT PRIMARY KEY, job TEXT NOT NULL, fingerprint TEXT NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "  key TEXT PRIMARY KEY, job TEXT NOT NULL, fingerprint TEXT NOT NULL, created_ms INTEGER NOT NULL) "
+    "WITHOUT ROWID;"
     "CREATE INDEX keys_job ON keys (job);"
     "CREATE INDEX keys_created ON keys (created_ms);"
-    "CREATE TABLE events (cursor INTEGER PRIMARY KEY, job TEXT NOT NULL, seq INTEGER NOT NULL, text TEXT NOT NULL);"
+    "CREATE TABLE events (cursor INTEGER PRIMARY KEY, job TEXT NOT NULL, seq INTEGER NOT NULL, text TEXT NOT "
+    "NULL);"
     "CREATE UNIQUE INDEX events_job ON events (job, seq);"
     "CREATE TABLE facts ("
     "  kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, expires_ms INTEGER NOT NULL,"

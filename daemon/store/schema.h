@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "store/database.h"
 
-// Brings the file to the newest form, one transaction per step, so a crash in between loses nothing. Refused with
-// ERR_CONFLICT: a file of a newer program, or one of another program.
+// Brings the file to the newest form, one transaction per step, so a crash in between loses nothing. Refused
+// with ERR_CONFLICT: a file of a newer program, or one of another program.
 int schema_migrate(struct database *db, struct error *err);
 int schema_version(void); // newest

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two threads behind the store's calls. The writer takes everything that is queued, commits it as one group and
-// posts the answers; while it waits for the disk the next group gathers, so a slow disk means larger groups. The reader
-// runs queries on a connection of its own: it waits for no commit but those of writes that the caller made before and
-// that touch the same tables, so the loop always sees what it wrote.
+// The two threads behind the store's calls. The writer takes everything that is queued, commits it as one
+// group and posts the answers; while it waits for the disk the next group gathers, so a slow disk means
+// larger groups. The reader runs queries on a connection of its own: it waits for no commit but those of
+// writes that the caller made before and that touch the same tables, so the loop always sees what it wrote.
 #include "store/store.h"
 
 #include <errno.h>
@@ -31,8 +31,8 @@ struct store {
     pthread_cond_t write_wake, read_wake, idle_wake;
     // Under lock.
     struct list writes, reads;
-    size_t queued;       // not yet answered, of both
-    uint64_t answered;   // every write up to this one was run
+    size_t queued;     // not yet answered, of both
+    uint64_t answered; // every write up to this one was run
     bool stopping;
     struct committer_stats stats;
 

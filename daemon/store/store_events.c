@@ -87,7 +87,8 @@ static struct list_op *list_op_of(struct store_op *op)
 
 static struct statement *list_statement(const struct list_op *self, struct database *db, struct error *err)
 {
-    const char *one = "SELECT cursor, job, seq, text FROM events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?";
+    const char *one =
+        "SELECT cursor, job, seq, text FROM events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?";
     const char *all = "SELECT cursor, job, seq, text FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?";
     struct statement *statement = database_statement(db, self->job ? one : all, err);
     if (!statement)
@@ -143,7 +144,8 @@ static const struct store_op_kind list_kind = {
     .free = list_free,
 };
 
-static void list_start(struct store *store, const char *job, int64_t after, int limit, store_event_fn each, void *arg)
+static void list_start(struct store *store, const char *job, int64_t after, int limit, store_event_fn each,
+                       void *arg)
 {
     struct list_op *self = mem_new(struct list_op);
     self->job = mem_strdup_null(job);
@@ -155,12 +157,14 @@ static void list_start(struct store *store, const char *job, int64_t after, int 
     store_read(store, &self->op, &list_kind);
 }
 
-void store_event_list(struct store *store, const char *job, int64_t since_seq, int limit, store_event_fn each, void *arg)
+void store_event_list(struct store *store, const char *job, int64_t since_seq, int limit, store_event_fn each,
+                      void *arg)
 {
     list_start(store, job, since_seq, limit, each, arg);
 }
 
-void store_event_list_all(struct store *store, int64_t after_cursor, int limit, store_event_fn each, void *arg)
+void store_event_list_all(struct store *store, int64_t after_cursor, int limit, store_event_fn each,
+                          void *arg)
 {
     list_start(store, NULL, after_cursor, limit, each, arg);
 }

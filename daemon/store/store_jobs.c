@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The writes of store_job_*. What must hold: a job, its key and its sealed text appear in one transaction; a wiped sealed
-// text leaves the tables in the transaction of the update that asked for it.
+// The writes of store_job_*. What must hold: a job, its key and its sealed text appear in one transaction; a
+// wiped sealed text leaves the tables in the transaction of the update that asked for it.
 #include <string.h>
 
 #include "base/mem.h"
@@ -46,12 +46,12 @@ static bool is_terminal(const char *state)
 
 static int insert_row(struct database *db, const struct store_job *job, struct error *err)
 {
-    struct statement *statement = database_statement(
-        db,
-        "INSERT INTO jobs (id, kind, state, terminal, attempt, priority, created_ms, started_ms, finished_ms, uid,"
-        " last_seq, labels, extra, result, error, checkpoint)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        err);
+    struct statement *statement = database_statement(db,
+                                                     "INSERT INTO jobs (id, kind, state, terminal, attempt, "
+                                                     "priority, created_ms, started_ms, finished_ms, uid,"
+                                                     " last_seq, labels, extra, result, error, checkpoint)"
+                                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                                                     err);
     if (!statement)
         return -1;
     statement_text(statement, job->id);
@@ -127,8 +127,8 @@ static const struct store_op_kind insert_kind = {
     .free = job_free,
 };
 
-void store_job_insert(struct store *store, const struct store_job *job, const char *key, const char *key_fingerprint,
-                      store_done_fn done, void *arg)
+void store_job_insert(struct store *store, const struct store_job *job, const char *key,
+                      const char *key_fingerprint, store_done_fn done, void *arg)
 {
     struct job_op *self = mem_new(struct job_op);
     self->row = job_row_new(job);
@@ -159,11 +159,12 @@ static int wipe(struct database *db, const char *id, struct error *err)
 
 static int update_row(struct database *db, const struct store_job *job, struct error *err)
 {
-    struct statement *statement = database_statement(
-        db,
-        "UPDATE jobs SET kind = ?, state = ?, terminal = ?, attempt = ?, priority = ?, started_ms = ?, finished_ms = ?,"
-        " last_seq = ?, result = ?, error = ?, checkpoint = ? WHERE id = ?",
-        err);
+    struct statement *statement =
+        database_statement(db,
+                           "UPDATE jobs SET kind = ?, state = ?, terminal = ?, attempt = ?, priority = ?, "
+                           "started_ms = ?, finished_ms = ?,"
+                           " last_seq = ?, result = ?, error = ?, checkpoint = ? WHERE id = ?",
+                           err);
     if (!statement)
         return -1;
     statement_text(statement, job->kind);
@@ -200,7 +201,8 @@ static const struct store_op_kind update_kind = {
     .free = job_free,
 };
 
-void store_job_update(struct store *store, const struct store_job *job, bool wipe_sealed, store_done_fn done, void *arg)
+void store_job_update(struct store *store, const struct store_job *job, bool wipe_sealed, store_done_fn done,
+                      void *arg)
 {
     struct store_job kept = *job; // what an update does not touch need not be copied
     kept.spec = kept.labels = kept.extra = NULL;

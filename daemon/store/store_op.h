@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One call on its way through the store: made on the loop, run by the writer or the reader thread, answered on the loop.
-// It belongs to one of them at a time. Embed struct store_op as first member of the concrete operation.
+// One call on its way through the store: made on the loop, run by the writer or the reader thread, answered
+// on the loop. It belongs to one of them at a time. Embed struct store_op as first member of the concrete
+// operation.
 #pragma once
 
 #include "base/error.h"
@@ -15,10 +16,10 @@ enum { STORE_JOBS = 1, STORE_EVENTS = 2, STORE_FACTS = 4, STORE_ALL = 7, STORE_T
 struct store_op;
 
 struct store_op_kind {
-    const char *what;     // for texts: "adding an event"
-    unsigned tables;      // STORE_*: what it changes or looks at
-    bool grows;           // refused while the disk is full, so that what is under way can still be finished
-    bool kept;            // tried again until it succeeds: nobody would hear of the failure
+    const char *what; // for texts: "adding an event"
+    unsigned tables;  // STORE_*: what it changes or looks at
+    bool grows;       // refused while the disk is full, so that what is under way can still be finished
+    bool kept;        // tried again until it succeeds: nobody would hear of the failure
     // Writer or reader thread. May run again after a failed commit: must not depend on having run once only.
     int (*run)(struct store_op *op, struct database *db, struct error *err);
     void (*answer)(struct store_op *op); // loop; op->err.code tells; NULL: nobody waits

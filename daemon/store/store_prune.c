@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Retention. Runs on the writer thread in pieces of at most PIECE_JOBS jobs, giving way to other writes in between, so
-// that pruning a hundred thousand jobs delays nobody's 202.
+// Retention. Runs on the writer thread in pieces of at most PIECE_JOBS jobs, giving way to other writes in
+// between, so that pruning a hundred thousand jobs delays nobody's 202.
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/job_row.h"
@@ -42,7 +42,8 @@ static int delete_oldest(struct database *db, int64_t finished_before_ms, struct
     return delete_first(db, query, err);
 }
 
-// An event whose job was refused or has gone meanwhile would stay for ever. Walks the jobs that have events, not the events.
+// An event whose job was refused or has gone meanwhile would stay for ever. Walks the jobs that have events,
+// not the events.
 static int delete_orphan(struct database *db, struct error *err)
 {
     struct statement *query = database_statement(
@@ -55,7 +56,8 @@ static int delete_orphan(struct database *db, struct error *err)
 }
 
 // 1: over a limit, and the cut-off in *ret_before_ms makes the oldest go.
-static int over_limit(const struct prune_op *self, struct database *db, int64_t *ret_before_ms, struct error *err)
+static int over_limit(const struct prune_op *self, struct database *db, int64_t *ret_before_ms,
+                      struct error *err)
 {
     const struct store_retention *limits = &self->limits;
     int64_t count = 0, bytes = 0;
@@ -86,7 +88,8 @@ static int prune_jobs(const struct prune_op *self, struct database *db, struct e
     return PIECE_JOBS;
 }
 
-static int run_with(struct database *db, const char *sql, int64_t value, int64_t *ret_changes, struct error *err)
+static int run_with(struct database *db, const char *sql, int64_t value, int64_t *ret_changes,
+                    struct error *err)
 {
     struct statement *statement = database_statement(db, sql, err);
     if (!statement)
@@ -99,7 +102,8 @@ static int run_with(struct database *db, const char *sql, int64_t value, int64_t
     return 0;
 }
 
-static int prune_keys(const struct prune_op *self, struct database *db, int64_t *ret_changes, struct error *err)
+static int prune_keys(const struct prune_op *self, struct database *db, int64_t *ret_changes,
+                      struct error *err)
 {
     if (self->limits.keys_age_ms <= 0)
         return 0;

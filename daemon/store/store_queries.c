@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reads of jobs and keys, on the reader thread (and store_recover, before there is anything to read from).
+// The reads of jobs and keys, on the reader thread (and store_recover, before there is anything to read
+// from).
 #include <string.h>
 
 #include "base/json.h"
@@ -140,11 +141,11 @@ void store_job_list(struct store *store, const struct store_job_filter *filter, 
 
 static int recover_rows(struct database *db, store_job_fn each, void *arg, struct error *err)
 {
-    struct statement *statement = database_statement(
-        db,
-        "SELECT " JOB_ROW_COLUMNS ", x.bytes FROM jobs j LEFT JOIN specs s ON s.n = j.n"
-        " LEFT JOIN sealed x ON x.n = j.n WHERE j.terminal = 0 ORDER BY j.id",
-        err);
+    struct statement *statement =
+        database_statement(db,
+                           "SELECT " JOB_ROW_COLUMNS ", x.bytes FROM jobs j LEFT JOIN specs s ON s.n = j.n"
+                           " LEFT JOIN sealed x ON x.n = j.n WHERE j.terminal = 0 ORDER BY j.id",
+                           err);
     if (!statement)
         return -1;
     int row;
@@ -157,7 +158,8 @@ static int recover_rows(struct database *db, store_job_fn each, void *arg, struc
     return row;
 }
 
-int store_recover(struct store *store, store_job_fn each, void *arg, int64_t *ret_last_cursor, struct error *err)
+int store_recover(struct store *store, store_job_fn each, void *arg, int64_t *ret_last_cursor,
+                  struct error *err)
 {
     struct database *db = store_connect(store, err);
     if (!db)

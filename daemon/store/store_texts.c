@@ -46,8 +46,8 @@ static void text_free(struct store_op *op)
 
 static char *key_record(struct statement *statement)
 {
-    AUTO_JSON json_t *record = json_pack("{s:s, s:s, s:I}", "job", statement_column_text(statement, 0), "fingerprint",
-                                         statement_column_text(statement, 1), "created_ms",
+    AUTO_JSON json_t *record = json_pack("{s:s, s:s, s:I}", "job", statement_column_text(statement, 0),
+                                         "fingerprint", statement_column_text(statement, 1), "created_ms",
                                          (json_int_t)statement_column_int(statement, 2));
     return json_text(record);
 }
@@ -108,7 +108,8 @@ static const struct store_op_kind fact_put_kind = {
     .free = text_free,
 };
 
-void store_fact_put(struct store *store, const char *kind, const char *key, const char *value, int64_t expires_wall_ms)
+void store_fact_put(struct store *store, const char *kind, const char *key, const char *value,
+                    int64_t expires_wall_ms)
 {
     struct text_op *self = text_op_new(kind, key);
     self->value = mem_strdup(value);
@@ -173,15 +174,16 @@ void store_fact_delete(struct store *store, const char *kind, const char *key)
 }
 
 int store_fact_each(struct store *store, const char *kind,
-                    void (*each)(void *arg, const char *key, const char *value, int64_t expires_wall_ms), void *arg,
-                    struct error *err)
+                    void (*each)(void *arg, const char *key, const char *value, int64_t expires_wall_ms),
+                    void *arg, struct error *err)
 {
     struct database *db = store_connect(store, err);
     if (!db)
         return -1;
     int row = -1;
     struct statement *statement = database_statement(
-        db, "SELECT key, value, expires_ms FROM facts WHERE kind = ? AND (expires_ms = 0 OR expires_ms > ?)", err);
+        db, "SELECT key, value, expires_ms FROM facts WHERE kind = ? AND (expires_ms = 0 OR expires_ms > ?)",
+        err);
     if (statement) {
         statement_text(statement, kind);
         statement_int(statement, clock_wall_ms());
