@@ -107,6 +107,14 @@ struct hasher *hasher_new(enum digest_algorithm algorithm)
     return hasher;
 }
 
+struct hasher *hasher_dup(const struct hasher *hasher)
+{
+    struct hasher *copy = hasher_new(hasher->algorithm);
+    if (EVP_MD_CTX_copy_ex(copy->context, hasher->context) != 1)
+        abort();
+    return copy;
+}
+
 void hasher_update(struct hasher *hasher, const void *bytes, size_t len)
 {
     EVP_DigestUpdate(hasher->context, bytes, len);

@@ -31,6 +31,7 @@ void digest_of(struct digest *ret, enum digest_algorithm algorithm, const void *
 // Incremental hashing. One thread at a time; cannot fail once made.
 struct hasher;
 struct hasher *hasher_new(enum digest_algorithm algorithm);
+struct hasher *hasher_dup(const struct hasher *hasher); // goes on from the same state on its own
 void hasher_update(struct hasher *hasher, const void *bytes, size_t len);
 void hasher_finish(struct hasher *hasher, struct digest *ret); // may be called once
 void hasher_free(struct hasher *hasher);                       // NULL is fine

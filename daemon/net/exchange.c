@@ -6,6 +6,7 @@
 // the origin no credential is sent any more, wherever it leads next.
 #include "net/exchange.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -13,10 +14,9 @@
 
 enum { HOPS_MAX = 10, ROUNDS_MAX = 2 };
 
-struct walk {
-    const struct exchange *exchange;
+struct exchange_walk {
+    struct exchange exchange;
     const struct http_call *call;
-    const struct exchange_send *send;
     struct url url;                 // where the next request goes
     struct url_verdict verdict;
     enum address_class origin_class;
@@ -35,7 +35,7 @@ static bool travels(const char *name)
     return false;
 }
 
-static void build(const struct walk *walk, struct http_call *ret)
+static void build(const struct exchange_walk *walk, struct http_call *ret)
 {
     const struct http_headers *headers = &walk->call->headers;
     *ret = *walk->call;
@@ -48,39 +48,19 @@ static void build(const struct walk *walk, struct http_call *ret)
             http_headers_add(&ret->headers, headers->items[i].name, headers->items[i].value);
 }
 
-static struct authorizer *authorizer_now(const struct walk *walk)
+static struct authorizer *authorizer_now(const struct exchange_walk *walk)
 {
-    return walk->away ? walk->foreign : walk->exchange->authorizer;
+    return walk->away ? walk->foreign : walk->exchange.authorizer;
 }
 
-static int send_once(struct walk *walk, struct http_answer *ret, struct error *err)
-{
-    CLEANUP(http_call_clear) struct http_call call;
-    struct authorizer *authorizer = authorizer_now(walk);
-    struct secret *authorization = NULL;
-    build(walk, &call);
-    if (authorizer && authorizer->ops->authorize(authorizer, &walk->url, call.monitor, &authorization, err) != 0)
-        return -1;
-    int rc = walk->send->send(walk->send->arg, &call, authorization, ret, err);
-    secret_free(authorization);
-    if (rc != 0)
-        return -1;
-    if (walk->hops == 0 && walk->call->origin_class == ADDRESS_PUBLIC)
-        walk->origin_class = ret->address_class;
-    url_clear(&ret->url);
-    url_copy(&ret->url, &walk->url);
-    ret->redirected_origin = walk->away;
-    return 0;
-}
-
-static void end_foreign(struct walk *walk)
+static void end_foreign(struct exchange_walk *walk)
 {
     if (walk->foreign)
-        walk->exchange->authorizer->ops->foreign_free(walk->foreign);
+        walk->exchange.authorizer->ops->foreign_free(walk->foreign);
     walk->foreign = NULL;
 }
 
-static bool is_redirect(const struct walk *walk, int status)
+static bool is_redirect(const struct exchange_walk *walk, int status)
 {
     bool plain = str_equal(walk->call->method, "GET") || str_equal(walk->call->method, "HEAD");
     if (status == 307 || status == 308)
@@ -89,16 +69,16 @@ static bool is_redirect(const struct walk *walk, int status)
 }
 
 // https never becomes http, hop by hop; and the origin's rules hold for each target.
-static int judge(struct walk *walk, struct url *target, struct error *err)
+static int judge(struct exchange_walk *walk, struct url *target, struct error *err)
 {
     struct url_verdict hop;
-    enum url_kind kind = walk->exchange->redirect_kind;
-    if (url_policy_check(&walk->url, target, kind, walk->exchange->hosts, &hop, err) != 0)
+    enum url_kind kind = walk->exchange.redirect_kind;
+    if (url_policy_check(&walk->url, target, kind, walk->exchange.hosts, &hop, err) != 0)
         return -1;
-    return url_policy_check(&walk->call->url, target, kind, walk->exchange->hosts, &walk->verdict, err);
+    return url_policy_check(&walk->call->url, target, kind, walk->exchange.hosts, &walk->verdict, err);
 }
 
-static int follow(struct walk *walk, const struct http_answer *answer, struct error *err)
+static int follow(struct exchange_walk *walk, const struct http_answer *answer, struct error *err)
 {
     const char *location = http_headers_find(&answer->headers, "location");
     struct url target;
@@ -131,9 +111,9 @@ static bool is_challenge(const struct http_answer *answer)
 }
 
 // 1: try again, 0: the answer stands, -1.
-static int challenged(struct walk *walk, const struct http_answer *answer, struct error *err)
+static int challenged(struct exchange_walk *walk, const struct http_answer *answer, struct error *err)
 {
-    struct authorizer *own = walk->exchange->authorizer;
+    struct authorizer *own = walk->exchange.authorizer;
     if (!own || walk->rounds++ >= ROUNDS_MAX)
         return 0;
     if (walk->away && !walk->foreign && own->ops->foreign && own->ops->foreign_free)
@@ -142,44 +122,77 @@ static int challenged(struct walk *walk, const struct http_answer *answer, struc
     return authorizer ? authorizer->ops->challenge(authorizer, &walk->url, answer, walk->call->monitor, err) : 0;
 }
 
-static int step(struct walk *walk, const struct http_answer *answer, struct error *err)
+struct exchange_walk *exchange_begin(const struct exchange *exchange, const struct http_call *call)
 {
+    struct exchange_walk *walk = mem_new(struct exchange_walk);
+    walk->exchange = *exchange;
+    walk->call = call;
+    walk->origin_class = call->origin_class;
+    walk->verdict = (struct url_verdict){.credentials = true, .private_allowed = call->private_allowed};
+    url_copy(&walk->url, &call->url);
+    return walk;
+}
+
+void exchange_end(struct exchange_walk *walk)
+{
+    if (!walk)
+        return;
+    end_foreign(walk);
+    url_clear(&walk->url);
+    free(walk);
+}
+
+int exchange_next(struct exchange_walk *walk, struct http_call *ret, struct secret **ret_authorization,
+                  struct error *err)
+{
+    struct authorizer *authorizer = authorizer_now(walk);
+    *ret_authorization = NULL;
+    if (authorizer &&
+        authorizer->ops->authorize(authorizer, &walk->url, walk->call->monitor, ret_authorization, err) != 0)
+        return -1;
+    build(walk, ret);
+    return 0;
+}
+
+int exchange_answer(struct exchange_walk *walk, struct http_answer *answer, struct error *err)
+{
+    if (walk->hops == 0 && walk->call->origin_class == ADDRESS_PUBLIC)
+        walk->origin_class = answer->address_class;
+    url_clear(&answer->url);
+    url_copy(&answer->url, &walk->url);
+    answer->redirected_origin = walk->away;
     if (is_redirect(walk, answer->status))
         return follow(walk, answer, err) == 0 ? 1 : -1;
     return is_challenge(answer) ? challenged(walk, answer, err) : 0;
 }
 
-int exchange_walk(const struct exchange *exchange, const struct http_call *call, const struct exchange_send *send,
-                  struct http_answer *ret, struct error *err)
+// One request and what follows from its answer: 1 go on, 0 done, -1.
+static int send_one(struct exchange_walk *walk, struct http_answer *ret, struct error *err)
 {
-    struct walk walk = {.exchange = exchange, .call = call, .send = send, .origin_class = call->origin_class};
-    walk.verdict = (struct url_verdict){.credentials = true, .private_allowed = call->private_allowed};
-    url_copy(&walk.url, &call->url);
-    struct http_answer answer = {.retry_after_ms = -1};
-    int rc;
-    do {
-        http_answer_clear(&answer);
-        rc = send_once(&walk, &answer, err);
-        if (rc == 0)
-            rc = step(&walk, &answer, err);
-    } while (rc == 1);
-    end_foreign(&walk);
-    url_clear(&walk.url);
-    if (rc == 0)
-        *ret = answer;
-    else
-        http_answer_clear(&answer);
-    return rc;
-}
-
-static int perform(void *arg, const struct http_call *call, const struct secret *authorization,
-                   struct http_answer *ret, struct error *err)
-{
-    return transport_perform(arg, call, authorization, ret, err);
+    struct http_call call;
+    struct secret *authorization;
+    if (exchange_next(walk, &call, &authorization, err) != 0)
+        return -1;
+    int rc = transport_perform(walk->exchange.transport, &call, authorization, ret, err);
+    secret_free(authorization);
+    http_call_clear(&call);
+    return rc == 0 ? exchange_answer(walk, ret, err) : -1;
 }
 
 int exchange_perform(const struct exchange *exchange, const struct http_call *call, struct http_answer *ret,
                      struct error *err)
 {
-    return exchange_walk(exchange, call, &(struct exchange_send){perform, exchange->transport}, ret, err);
+    struct exchange_walk *walk = exchange_begin(exchange, call);
+    struct http_answer answer = {.retry_after_ms = -1};
+    int rc;
+    do {
+        http_answer_clear(&answer);
+        rc = send_one(walk, &answer, err);
+    } while (rc == 1);
+    exchange_end(walk);
+    if (rc == 0)
+        *ret = answer;
+    else
+        http_answer_clear(&answer);
+    return rc;
 }

@@ -38,11 +38,13 @@ struct exchange {
 int exchange_perform(const struct exchange *exchange, const struct http_call *call, struct http_answer *ret,
                      struct error *err);
 
-// How one request is sent, for those whose bodies stream (transfer): as transport_perform.
-struct exchange_send {
-    int (*send)(void *arg, const struct http_call *call, const struct secret *authorization, struct http_answer *ret,
-                struct error *err);
-    void *arg;
-};
-int exchange_walk(const struct exchange *exchange, const struct http_call *call, const struct exchange_send *send,
-                  struct http_answer *ret, struct error *err);
+// The same walk one request at a time, for those who send in their own way (transfer, whose bodies stream). The exchange
+// and the call are borrowed until exchange_end.
+struct exchange_walk;
+struct exchange_walk *exchange_begin(const struct exchange *exchange, const struct http_call *call);
+// The next request to send: ends with http_call_clear and secret_free. May block for a token.
+int exchange_next(struct exchange_walk *walk, struct http_call *ret, struct secret **ret_authorization,
+                  struct error *err);
+// What came back. 1: send the next request, 0: this is the final answer (url and redirected_origin are filled in), -1.
+int exchange_answer(struct exchange_walk *walk, struct http_answer *answer, struct error *err);
+void exchange_end(struct exchange_walk *walk); // NULL is fine

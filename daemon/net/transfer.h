@@ -21,12 +21,14 @@ void transfer_free(struct transfer *transfer);
 int transfer_open_get(struct transfer *transfer, const struct http_call *get, struct authorizer *authorizer,
                       struct http_answer *ret_answer, struct error *err);
 int transfer_open_reader(struct transfer *transfer, struct reader_at *reader, struct error *err); // borrowed
-// Targets; returns the target's number. A PUT carries the whole blob (Content-Length: size, which must be known).
+// Targets, after the source was opened; returns the target's number. A PUT carries the whole blob (Content-Length: size, which must be known).
 // The call is copied.
 int transfer_add_put(struct transfer *transfer, const struct http_call *put, struct authorizer *authorizer,
                      bool credentials);
 int transfer_add_sink(struct transfer *transfer, struct sink *sink); // borrowed; finish is left to the caller
-// Moves everything. 0: the source was complete and verified; look at each target. -1: the source failed
+// For how long laggards may keep the others waiting; default 2,000 ms.
+void transfer_set_lag(struct transfer *transfer, int64_t lag_ms);
+// Moves everything. 0: the source was complete and verified, or every target failed before that; look at each target. -1: the source failed
 // (ERR_DIGEST_MISMATCH with both digests, ERR_REGISTRY_UNREACHABLE, ERR_REGISTRY_PROTOCOL for a wrong length …) and no
 // target got its end. A download that breaks is resumed with Range (RFC 9110 section 14) where the server allows it.
 int transfer_run(struct transfer *transfer, struct error *err);

@@ -76,7 +76,7 @@ static struct transport_lane *take_locked(struct transport *transport, uint64_t 
 struct transport_lane *transport_lane_take(struct transport *transport, const struct url *origin)
 {
     pthread_mutex_lock(&transport->lock);
-    struct transport_lane *lane = take_locked(transport, origin_hash(origin));
+    struct transport_lane *lane = take_locked(transport, origin ? origin_hash(origin) : 0);
     pthread_mutex_unlock(&transport->lock);
     return lane ? lane : lane_new();
 }

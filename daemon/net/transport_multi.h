@@ -24,7 +24,7 @@ struct transport_stream_ops {
     int (*rewind)(void *arg);
 };
 
-// A warm handle that knows `origin`, if there is one.
+// A warm handle; one that knows `origin` (may be NULL), if there is one.
 struct transport_multi *transport_multi_new(struct transport *transport, const struct url *origin,
                                             struct monitor *monitor);
 void transport_multi_free(struct transport_multi *multi); // all streams must have been freed
