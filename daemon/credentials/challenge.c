@@ -111,8 +111,8 @@ static void parse_value(struct challenges *list, const char *at)
 void challenges_parse(struct challenges *ret, const struct http_headers *headers)
 {
     *ret = (struct challenges){0};
-    size_t index = 0;
-    for (const char *value; (value = http_headers_next(headers, "www-authenticate", &index));)
+    const char *value;
+    for (size_t i = 0; (value = http_headers_next(headers, "www-authenticate", &i)); i++)
         parse_value(ret, value);
 }
 

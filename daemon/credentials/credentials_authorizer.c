@@ -106,6 +106,7 @@ static struct token *fetch_token(struct credentials_authorizer *self, const stru
         .transport = self->owner->transport,
         .hosts = self->owner->hosts,
         .origin = url,
+        .origin_class = realm->origin_class,
         .registry = self->registry,
         .realm = realm->realm,
         .service = realm->service,
@@ -232,13 +233,14 @@ static int answer_bearer(struct credentials_authorizer *self, const struct chall
     return 1;
 }
 
-static int take_up(struct credentials_authorizer *self, const struct url *url, const struct challenges *list)
+static int take_up(struct credentials_authorizer *self, const struct url *url, const struct http_answer *answer,
+                   const struct challenges *list)
 {
     const struct challenge *challenge = choose(self, list);
     if (!challenge)
         return 0;
     AUTO_FREE char *origin = url_origin(url);
-    realm_memory_put(self->owner->realms, origin, challenge);
+    realm_memory_put(self->owner->realms, origin, challenge, answer->address_class);
     self->challenged = true;
     if (challenge->scheme == CHALLENGE_BEARER)
         return answer_bearer(self, challenge);
@@ -258,7 +260,7 @@ static int ping(struct credentials_authorizer *self, const struct url *url, stru
         transport_perform(self->owner->transport, &call, NULL, &answer, err) < 0)
         goto out;
     challenges_parse(&list, &answer.headers);
-    more = take_up(self, url, &list);
+    more = take_up(self, url, &answer, &list);
 out:
     challenges_clear(&list);
     http_answer_clear(&answer);
@@ -273,14 +275,27 @@ static int challenge(struct authorizer *a, const struct url *url, const struct h
     struct challenges list;
     challenges_parse(&list, &answer->headers);
     bool silent = list.count == 0;
-    int more = silent ? 0 : take_up(self, url, &list);
+    int more = silent ? 0 : take_up(self, url, answer, &list);
     challenges_clear(&list);
     if (silent && !self->pinged && self->credential->kind != CREDENTIAL_BEARER)
         return ping(self, url, monitor, err);
     return more;
 }
 
-static const struct authorizer_ops ops = {.authorize = authorize, .challenge = challenge};
+// For the origin that a redirect led to, which has a challenge of its own: nobody's credential, and no scope but the one it
+// asks for.
+static struct authorizer *foreign(struct authorizer *a, const struct url *url)
+{
+    struct credentials *owner = self_of(a)->owner;
+    return credentials_authorizer(owner, owner->anonymous, url->host, NULL, 0, NULL);
+}
+
+static const struct authorizer_ops ops = {
+    .authorize = authorize,
+    .challenge = challenge,
+    .foreign = foreign,
+    .foreign_free = credentials_authorizer_free,
+};
 
 struct authorizer *credentials_authorizer(struct credentials *credentials, struct credential *credential,
                                           const char *registry, const char *repository, unsigned actions,

@@ -77,7 +77,8 @@ static struct memory_entry *use_locked(struct realm_memory *memory, const char *
     return NULL;
 }
 
-void realm_memory_put(struct realm_memory *memory, const char *origin, const struct challenge *challenge)
+void realm_memory_put(struct realm_memory *memory, const char *origin, const struct challenge *challenge,
+                      enum address_class origin_class)
 {
     pthread_mutex_lock(&memory->lock);
     struct memory_entry *entry = use_locked(memory, origin);
@@ -94,6 +95,7 @@ void realm_memory_put(struct realm_memory *memory, const char *origin, const str
         .scheme = challenge->scheme,
         .realm = mem_strdup_null(challenge->realm),
         .service = mem_strdup_null(challenge->service),
+        .origin_class = origin_class,
     };
     pthread_mutex_unlock(&memory->lock);
 }
@@ -108,6 +110,7 @@ void realm_memory_find(struct realm_memory *memory, const char *origin, struct r
             .scheme = entry->realm.scheme,
             .realm = mem_strdup_null(entry->realm.realm),
             .service = mem_strdup_null(entry->realm.service),
+            .origin_class = entry->realm.origin_class,
         };
     pthread_mutex_unlock(&memory->lock);
 }

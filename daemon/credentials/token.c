@@ -205,6 +205,7 @@ static int realm_url(const struct token_ask *ask, struct http_call *call, struct
         url_policy_check(ask->origin, &call->url, URL_TOKEN_REALM, ask->hosts, &verdict, err) < 0)
         return error_wrap(err, "The token server that %s names cannot be used", ask->registry);
     call->private_allowed = verdict.private_allowed;
+    call->origin_class = ask->origin_class;
     call->max_body = TOKEN_BODY_MAX;
     call->monitor = ask->monitor;
     return 0;

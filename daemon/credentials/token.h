@@ -24,6 +24,7 @@ struct token_ask {
     struct transport *transport;
     const struct host_table *hosts;
     const struct url *origin;           // of the request that was challenged
+    enum address_class origin_class;    // where the origin was found
     const char *registry;               // for texts
     const char *realm;                  // as the challenge gave it; may be relative
     const char *service;                // or NULL

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One upload session of a blob at a registry (OCI distribution-spec "Pushing Blobs"): opened by POST – with a mount, which is
+// probe and upload start in one –, closed by PUT, filled by PATCH where chunks are used, asked for its offset, cancelled
+// by DELETE. Of this room only; one worker; borrows its registry_call.
+#pragma once
+
+#include "registry/registry_call.h"
+
+struct upload {
+    struct registry_call *call;
+    bool open;
+    struct url location;    // where the next request goes
+    bool credentials;       // may ours be sent there?
+    bool private_allowed;
+    int64_t offset;         // bytes that the registry has acknowledged
+    int64_t chunk_min;      // OCI-Chunk-Min-Length, 0: none said
+};
+
+// POST; with a digest and `from` (may be the repository itself) as a mount. 1: mounted, there is no session. 0: a session is
+// open. -1: refused or failed.
+int upload_start(struct upload *upload, struct registry_call *call, const struct digest *mount, const char *from,
+                 struct error *err);
+// Was a failed mount only refused, so that a plain upload may succeed?
+bool upload_refused_mount(const struct error *err);
+// A session that an earlier run left: location as upload_location_text gave it; its offset is asked for. 0 it goes on, 1 it
+// is gone, -1.
+int upload_resume(struct upload *upload, struct registry_call *call, const char *location, struct error *err);
+char *upload_location_text(const struct upload *upload); // caller frees; may hold a secret of the registry: not for logs
+void upload_clear(struct upload *upload);                // ends it here only
+// Ends it there, too, as well as that goes; never fails.
+void upload_cancel(struct upload *upload);
+
+// The closing PUT: the whole blob (transfer gives the body) or the rest of it.
+void upload_begin_put(const struct upload *upload, const struct digest *digest, struct http_call *ret);
+// What the answer to the closing PUT means. 0: the blob is there. -1: the session is over.
+int upload_judge_put(struct upload *upload, const struct digest *digest, const struct http_answer *answer,
+                     struct error *err);
+// Is this failure of a PUT or PATCH the loss of the session, so that a new one from the start may succeed?
+bool upload_lost(const struct error *err);
+// … or the size of the request's body?
+bool upload_too_large(const struct error *err);
+// A blob of no bytes: POST was done, PUT with an empty body.
+int upload_empty(struct upload *upload, const struct digest *digest, struct error *err);
+// PATCH of bytes [offset, offset + len) of reader (which holds them from reader_offset on). On success offset has moved.
+int upload_chunk(struct upload *upload, struct reader_at *reader, int64_t reader_offset, int64_t len,
+                 struct error *err);
+// The closing PUT with the last bytes in it.
+int upload_last_chunk(struct upload *upload, const struct digest *digest, struct reader_at *reader,
+                      int64_t reader_offset, int64_t len, struct error *err);
+// Asks the registry for the offset. 0, 1: the session is gone, -1.
+int upload_ask_offset(struct upload *upload, struct error *err);
+
+// registry_blob.c, for this room: with a call that is open already.
+int registry_call_blob_head(struct registry_call *call, const struct digest *digest, int64_t *ret_size,
+                            struct error *err);
+struct transfer;
+int registry_call_blob_open(struct registry_call *call, const struct digest *digest, struct transfer *transfer,
+                            struct error *err);
