@@ -34,6 +34,7 @@ struct image_context {
 // The kinds of job, for engine_options.kinds. The context must outlive the engine; set once before.
 extern const struct job_ops *const image_job_kinds[];
 void image_context_set(struct image_context *context);
+struct image_context *image_context_get(void);
 
 // Judges a POST body (without auth) from the text alone: 400 with the JSON pointer, reference-invalid, path-not-allowed.
 // kind is one of the kinds above.

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Registry or layout, chosen by the location's kind in each call.
+#include "images/endpoint.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "credentials/credentials.h"
+#include "jobs/step.h"
+#include "layout/oci_layout.h"
+
+void endpoint_init(struct endpoint *endpoint, struct image_context *context, const struct location *where,
+                   struct credential_set *auth)
+{
+    *endpoint = (struct endpoint){.context = context, .auth = auth ? credential_set_ref(auth) : NULL};
+    location_copy(&endpoint->where, where);
+    if (where->kind == LOCATION_REGISTRY)
+        endpoint->key = mem_printf("%s/%s", where->ref.registry, where->ref.repository);
+    else
+        endpoint->key = mem_printf("oci:%s", where->path ? where->path : "");
+}
+
+void endpoint_fini(struct endpoint *endpoint)
+{
+    oci_layout_close(endpoint->layout);
+    if (endpoint->auth)
+        credential_set_unref(endpoint->auth);
+    location_clear(&endpoint->where);
+    free(endpoint->key);
+    *endpoint = (struct endpoint){0};
+}
+
+bool endpoint_is_registry(const struct endpoint *endpoint)
+{
+    return endpoint->where.kind == LOCATION_REGISTRY;
+}
+
+int endpoint_open(struct endpoint *endpoint, bool for_writing, struct error *err)
+{
+    if (endpoint_is_registry(endpoint) || endpoint->where.kind == LOCATION_SCRATCH || endpoint->layout)
+        return 0;
+    const struct image_context *context = endpoint->context;
+    endpoint->layout = for_writing ? oci_layout_create(context->output_roots, endpoint->where.path, err)
+                                   : oci_layout_open(context->build_roots, endpoint->where.path, err);
+    return endpoint->layout ? 0 : -1;
+}
+
+static void warn(void *arg, const char *text)
+{
+    AUTO_FREE char *quoted = str_quote(text, 1024);
+    step_event(arg, "warning", json_pack("{s:s, s:s}", "code", "registry-warning", "message", quoted));
+}
+
+struct registry_scope endpoint_scope(const struct endpoint *endpoint, struct step *step)
+{
+    return (struct registry_scope){
+        .registry = endpoint->context->registry,
+        .host = endpoint->where.ref.registry,
+        .repository = endpoint->where.ref.repository,
+        .auth = endpoint->auth,
+        .monitor = step ? &step->monitor : NULL,
+        .warning = step ? warn : NULL,
+        .warning_arg = step,
+    };
+}
+
+static int layout_manifest(const struct endpoint *endpoint, const char *reference, const struct descriptor *expected,
+                           struct manifest *ret, struct error *err)
+{
+    if (expected)
+        return oci_layout_manifest(endpoint->layout, expected, ret, err);
+    struct descriptor found = {0};
+    int result = oci_layout_resolve(endpoint->layout, reference ? reference : endpoint->where.name, &found, err);
+    if (!result)
+        result = oci_layout_manifest(endpoint->layout, &found, ret, err);
+    descriptor_clear(&found);
+    return result;
+}
+
+static int check_expected(const struct manifest *manifest, const struct descriptor *expected, struct error *err)
+{
+    if (!expected || (digest_equal(&manifest->digest, &expected->digest) && (int64_t)manifest->len == expected->size))
+        return 0;
+    return error_set(err, ERR_DIGEST_MISMATCH, "the manifest %s (%lld bytes) came as %s (%zu bytes)",
+                     expected->digest.text, (long long)expected->size, manifest->digest.text, manifest->len);
+}
+
+int endpoint_manifest(const struct endpoint *endpoint, const char *reference, const struct descriptor *expected,
+                      struct step *step, struct manifest *ret, struct error *err)
+{
+    if (!endpoint_is_registry(endpoint))
+        return layout_manifest(endpoint, reference, expected, ret, err);
+    struct registry_scope scope = endpoint_scope(endpoint, step);
+    if (!reference)
+        reference = expected ? expected->digest.text : reference_target(&endpoint->where.ref);
+    if (registry_manifest_pull(&scope, reference, ret, err))
+        return -1;
+    if (!check_expected(ret, expected, err))
+        return 0;
+    manifest_clear(ret);
+    return -1;
+}
+
+static char *read_local(const struct endpoint *endpoint, const struct descriptor *blob, struct error *err)
+{
+    struct reader_at *reader = oci_layout_blob_open(endpoint->layout, &blob->digest, err);
+    if (!reader)
+        return NULL;
+    AUTO_FREE char *bytes = mem_alloc((size_t)blob->size + 1);
+    ssize_t got = reader->size == blob->size ? reader_at_read(reader, bytes, (size_t)blob->size, 0, err) : blob->size + 1;
+    reader_at_close(reader);
+    if (got < 0)
+        return NULL;
+    struct digest digest = {0};
+    if (got == blob->size)
+        digest_of(&digest, blob->digest.algorithm, bytes, (size_t)got);
+    if (!digest_equal(&digest, &blob->digest)) {
+        error_set(err, ERR_DIGEST_MISMATCH, "the blob %s in %s does not have the content that its name says",
+                  blob->digest.text, endpoint->where.path);
+        return NULL;
+    }
+    bytes[got] = '\0';
+    return mem_take(bytes);
+}
+
+char *endpoint_read(const struct endpoint *endpoint, const struct descriptor *blob, size_t max, struct step *step,
+                    size_t *ret_len, struct error *err)
+{
+    if (blob->size > (int64_t)max) {
+        error_set(err, ERR_TOO_LARGE, "the blob %s has %lld bytes; at most %zu are accepted here", blob->digest.text,
+                  (long long)blob->size, max);
+        return NULL;
+    }
+    if (endpoint_is_registry(endpoint)) {
+        struct registry_scope scope = endpoint_scope(endpoint, step);
+        return registry_blob_read(&scope, &blob->digest, blob->size, max, ret_len, err);
+    }
+    *ret_len = (size_t)blob->size;
+    return read_local(endpoint, blob, err);
+}
+
+static int write_layout_manifest(const struct endpoint *endpoint, const char *tag, const struct manifest *manifest,
+                                 struct error *err)
+{
+    struct sink *sink = oci_layout_blob_sink(endpoint->layout, &manifest->digest, (int64_t)manifest->len, err);
+    if (!sink)
+        return -1;
+    int result = sink_write(sink, manifest->bytes, manifest->len, err);
+    if (!result)
+        result = sink_finish(sink, err);
+    sink_close(sink);
+    if (result || !tag)
+        return result;
+    struct descriptor descriptor;
+    descriptor_init(&descriptor, manifest->media_type, &manifest->digest, (int64_t)manifest->len);
+    result = oci_layout_tag(endpoint->layout, &descriptor, *tag ? tag : NULL, err);
+    descriptor_clear(&descriptor);
+    return result;
+}
+
+int endpoint_push_manifest(const struct endpoint *endpoint, const char *reference, const struct manifest *manifest,
+                           struct step *step, struct error *err)
+{
+    if (!endpoint_is_registry(endpoint))
+        return write_layout_manifest(endpoint, reference, manifest, err);
+    struct registry_scope scope = endpoint_scope(endpoint, step);
+    return registry_manifest_push(&scope, reference ? reference : manifest->digest.text, manifest->media_type,
+                                  manifest->bytes, manifest->len, &manifest->digest, err);
+}
+
+static int find_layout_tag(const struct endpoint *endpoint, const char *tag, struct digest *ret, struct error *err)
+{
+    struct descriptor found = {0};
+    struct error why = ERROR_INIT;
+    int result = oci_layout_resolve(endpoint->layout, tag, &found, &why) ? -1 : 1;
+    if (result == 1)
+        *ret = found.digest;
+    else if (why.code == ERR_IMAGE_NOT_FOUND)
+        result = 0;
+    if (result < 0)
+        error_move(err, &why);
+    error_clear(&why);
+    descriptor_clear(&found);
+    return result;
+}
+
+int endpoint_find_tag(const struct endpoint *endpoint, const char *tag, struct step *step, struct digest *ret,
+                      struct error *err)
+{
+    if (!endpoint_is_registry(endpoint))
+        return tag && *tag ? find_layout_tag(endpoint, tag, ret, err) : 0;
+    struct registry_scope scope = endpoint_scope(endpoint, step);
+    AUTO_FREE char *media_type = NULL;
+    int64_t size;
+    return registry_manifest_head(&scope, tag, ret, &media_type, &size, err);
+}
+
+const char *endpoint_tag(const struct location *where)
+{
+    if (where->kind == LOCATION_REGISTRY)
+        return reference_tag(&where->ref);
+    return where->name ? where->name : "";
+}
+
+void endpoint_gate(const struct endpoint *endpoint, struct step *step)
+{
+    if (!endpoint_is_registry(endpoint))
+        return;
+    for (int i = 0; i < STEP_HOSTS_MAX; i++) {
+        if (!step->hosts[i]) {
+            step->hosts[i] = mem_strdup(endpoint->where.ref.registry);
+            return;
+        }
+        if (str_equal(step->hosts[i], endpoint->where.ref.registry))
+            return;
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two steps of a layer. Identical layers of several jobs are packed once: the flight key is the fingerprint.
+#include "images/layer_step.h"
+
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "blobs/blob_graph.h"
+#include "blobs/blob_store.h"
+
+struct layer_step {
+    struct step base;
+    struct layer_work *work;
+};
+
+static void layer_free(struct step *step)
+{
+    free(step);
+}
+
+static struct layer_step *make_step(struct layer_work *work, const struct step_ops *ops, const char *what)
+{
+    struct layer_step *self = mem_new(struct layer_step);
+    AUTO_FREE char *name = mem_printf("%s %s", what, work->label);
+    step_init(&self->base, ops, name, work->label);
+    self->work = work;
+    return self;
+}
+
+// The caller's primary group; without an entry in the user database, one that owns nothing.
+static void complete_caller(struct layer_caller *caller)
+{
+    char buffer[4096];
+    struct passwd entry, *found = NULL;
+    if (!caller->apply)
+        return;
+    caller->gid = 65534;
+    if (getpwuid_r(caller->uid, &entry, buffer, sizeof(buffer), &found) == 0 && found)
+        caller->gid = found->pw_gid;
+}
+
+static int pack_run(struct step *step, struct error *err)
+{
+    struct layer_work *work = ((struct layer_step *)step)->work;
+    struct blob_writer *writer = blob_store_write(work->context->blobs, NULL, -1, err);
+    if (!writer)
+        return -1;
+    step_event(step, "blob.state", json_pack("{s:s, s:n, s:n, s:s}", "blob", work->label, "target", "digest", "state",
+                                             "packing"));
+    int result = layer_pack(work->spec, work->context->build_roots, &work->caller, work->context->lanes,
+                            blob_writer_sink(writer), &step->monitor, &work->result, err);
+    if (!result)
+        result = blob_writer_publish(writer, &work->result.digest, err);
+    work->leased = !result;
+    blob_writer_free(writer);
+    return result;
+}
+
+static void remember(struct layer_work *work)
+{
+    if (!work->stable)
+        return;
+    AUTO_JSON json_t *record =
+        json_pack("{s:s, s:s, s:I, s:I, s:I}", "digest", work->result.digest.text, "diff_id", work->result.diff_id.text,
+                  "size", (json_int_t)work->result.size, "tar_size", (json_int_t)work->result.tar_size, "files",
+                  (json_int_t)work->result.files);
+    blob_graph_layer_put(work->context->graph, &work->fingerprint, record);
+}
+
+static int pack_done(struct step *step, struct job *job, struct error *err)
+{
+    struct layer_work *work = ((struct layer_step *)step)->work;
+    remember(work);
+    return work->made(work, job, err);
+}
+
+static int pack_joined(struct step *step, struct step *other, struct job *job, struct error *err)
+{
+    struct layer_work *work = ((struct layer_step *)step)->work;
+    work->result = ((struct layer_step *)other)->work->result;
+    work->result.toc_digest = mem_strdup_null(work->result.toc_digest);
+    work->cached = true;
+    work->leased = blob_store_lease(work->context->blobs, &work->result.digest);
+    if (!work->leased)
+        return error_set(err, ERR_INTERNAL, "the layer was packed by another job and evicted at once; try again");
+    return work->made(work, job, err);
+}
+
+static const struct step_ops pack_ops = {pack_run, pack_done, pack_joined, layer_free};
+
+// What was packed before counts only if its bytes are still here.
+static bool take_record(struct layer_work *work)
+{
+    AUTO_JSON json_t *record = blob_graph_layer_find(work->context->graph, &work->fingerprint);
+    struct error why = ERROR_INIT;
+    const char *digest = json_get_string(record, "digest"), *diff_id = json_get_string(record, "diff_id");
+    bool good = digest && diff_id && !digest_parse(&work->result.digest, digest, &why) &&
+                !digest_parse(&work->result.diff_id, diff_id, &why) &&
+                blob_store_lease(work->context->blobs, &work->result.digest);
+    error_clear(&why);
+    work->leased = work->cached = good;
+    work->result.size = json_get_int(record, "size", 0);
+    work->result.tar_size = json_get_int(record, "tar_size", 0);
+    work->result.files = json_get_int(record, "files", 0);
+    return good;
+}
+
+static int fingerprint_run(struct step *step, struct error *err)
+{
+    struct layer_work *work = ((struct layer_step *)step)->work;
+    complete_caller(&work->caller);
+    return layer_fingerprint(work->spec, work->context->build_roots, &work->caller, &step->monitor, &work->fingerprint,
+                             &work->stable, err);
+}
+
+static int fingerprint_done(struct step *step, struct job *job, struct error *err)
+{
+    struct layer_work *work = ((struct layer_step *)step)->work;
+    if (take_record(work)) {
+        job_event(job, "blob.state", json_pack("{s:s, s:n, s:s, s:s, s:s}", "blob", work->label, "target", "digest",
+                                               work->result.digest.text, "state", "done", "why", "packed before"));
+        return work->made(work, job, err);
+    }
+    struct layer_step *pack = make_step(work, &pack_ops, "pack");
+    pack->base.flight_key = work->stable ? mem_printf("pack %s", work->fingerprint.text) : NULL;
+    job_submit_step(job, &pack->base);
+    return 0;
+}
+
+static const struct step_ops fingerprint_ops = {fingerprint_run, fingerprint_done, NULL, layer_free};
+
+void layer_work_start(struct layer_work *work, struct job *job)
+{
+    int64_t uid = job_owner_uid(job);
+    work->caller.apply = work->context->privileged && uid >= 0 && uid != (int64_t)geteuid();
+    work->caller.uid = (uint32_t)uid;
+    job_submit_step(job, &make_step(work, &fingerprint_ops, "look at")->base);
+}
+
+bool layer_work_take_lease(struct layer_work *work)
+{
+    bool leased = work->leased;
+    work->leased = false;
+    return leased;
+}
+
+void layer_work_clear(struct layer_work *work)
+{
+    if (work->leased)
+        blob_store_release(work->context->blobs, &work->result.digest);
+    free(work->result.toc_digest);
+    free(work->label);
+    *work = (struct layer_work){0};
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Making one layer in two steps: fingerprint ▸ (the loop asks the graph whether this input was packed before) ▸ pack. The
+// result lies in the local blob store, leased.
+#pragma once
+
+#include "images/images.h"
+#include "images/layer_decode.h"
+#include "jobs/job.h"
+
+struct layer_work {
+    struct image_context *context;
+    struct layer_spec *spec;       // borrowed from the plan
+    char *label;                   // `blob` of its events
+    struct layer_caller caller;
+    struct digest fingerprint;
+    bool stable;
+    struct layer_result result;
+    bool cached;                   // made before: nothing was packed
+    bool leased;
+    int (*made)(struct layer_work *work, struct job *job, struct error *err); // loop, at the end
+    void *plan;
+    size_t number;
+};
+
+// Submits the first step. work stays the plan's and must outlive the job's steps.
+void layer_work_start(struct layer_work *work, struct job *job);
+// Ends the lease, unless layer_work_take_lease gave it away.
+void layer_work_clear(struct layer_work *work);
+bool layer_work_take_lease(struct layer_work *work);

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order of publishing. Everything that blocks is a step of publish_blobs.c or publish_manifests.c; here stands only what
+// follows what: open ▸ blobs ▸ manifests by digest ▸ checkpoint ▸ tags.
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/secret.h"
+#include "base/str.h"
+#include "blobs/blob_graph.h"
+#include "blobs/blob_store.h"
+#include "credentials/credentials.h"
+#include "images/publish_internal.h"
+
+static void set_identity(struct publish *p, const json_t *auth)
+{
+    strcpy(p->identity, "daemon");
+    if (!auth)
+        return;
+    AUTO_FREE char *text = json_text_canonical(auth);
+    struct secret *secret = secret_new(text);
+    secret_identity(secret, p->identity);
+    secret_free(secret);
+    explicit_bzero(text, strlen(text));
+}
+
+static size_t destination_for(struct publish *p, const struct target *target)
+{
+    struct endpoint fresh;
+    endpoint_init(&fresh, p->context, &target->where, p->auth);
+    for (size_t i = 0; i < p->n_destinations; i++)
+        if (str_equal(p->destinations[i].endpoint.key, fresh.key)) {
+            endpoint_fini(&fresh);
+            return i;
+        }
+    struct destination *d = &p->destinations[p->n_destinations];
+    d->endpoint = fresh;
+    d->targets = mem_calloc(p->targets->count, sizeof(*d->targets));
+    d->found = mem_calloc(p->targets->count, sizeof(*d->found));
+    d->look = p->look_first ? LOOK_WANTED : LOOK_NOT;
+    return p->n_destinations++;
+}
+
+struct publish *publish_new(const struct publish_options *options)
+{
+    struct publish *p = mem_new(struct publish);
+    p->job = options->job;
+    p->context = options->context;
+    p->targets = options->targets;
+    p->auth = options->auth_set ? credential_set_ref(options->auth_set) : NULL;
+    p->look_first = options->look_first && !options->force;
+    p->force = options->force;
+    set_identity(p, options->auth);
+    size_t n = p->targets->count;
+    p->destinations = mem_calloc(n, sizeof(*p->destinations));
+    p->destination_of_target = mem_calloc(n, sizeof(*p->destination_of_target));
+    p->root_of_target = mem_calloc(n, sizeof(*p->root_of_target));
+    for (size_t i = 0; i < n; i++) {
+        size_t at = destination_for(p, &p->targets->items[i]);
+        p->destination_of_target[i] = at;
+        p->destinations[at].targets[p->destinations[at].n_targets++] = i;
+    }
+    return p;
+}
+
+static void free_blob(struct publish *p, struct blob *blob)
+{
+    if (blob->what.cached)
+        blob_store_release(p->context->blobs, &blob->what.descriptor.digest);
+    descriptor_clear(&blob->what.descriptor);
+    free(blob->what.label);
+    free(blob->what.bytes);
+    free(blob->how);
+    free(blob);
+}
+
+void publish_free(struct publish *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        endpoint_fini(&p->destinations[i].endpoint);
+        free(p->destinations[i].targets);
+        free(p->destinations[i].found);
+    }
+    for (size_t i = 0; i < p->n_blobs; i++)
+        free_blob(p, p->blobs[i]);
+    for (size_t i = 0; i < p->n_manifests; i++)
+        manifest_clear(&p->manifests[i]);
+    free(p->manifests);
+    free(p->blobs);
+    free(p->destinations);
+    free(p->destination_of_target);
+    free(p->root_of_target);
+    json_decref(p->inputs);
+    json_decref(p->layers);
+    if (p->auth)
+        credential_set_unref(p->auth);
+    free(p);
+}
+
+size_t publish_first_target(const struct publish *p, size_t destination)
+{
+    return p->destinations[destination].targets[0];
+}
+
+const struct manifest *publish_root(const struct publish *p, size_t target)
+{
+    return &p->manifests[p->root_of_target[target]];
+}
+
+void publish_blob_state(struct publish *p, const struct blob *blob, size_t destination, const char *state,
+                        const char *why)
+{
+    json_t *members = json_pack("{s:s, s:I, s:s, s:s}", "blob", blob->what.label, "target",
+                                (json_int_t)publish_first_target(p, destination), "digest",
+                                blob->what.descriptor.digest.text, "state", state);
+    if (why)
+        json_object_set_new(members, "why", json_string(why));
+    job_event(p->job, "blob.state", members);
+}
+
+static bool all_ready(const struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++)
+        if (!p->destinations[i].ready)
+            return false;
+    return true;
+}
+
+void publish_start(struct publish *p)
+{
+    p->started = true;
+    publish_submit_prepare(p);
+}
+
+static struct blob *find_blob(const struct publish *p, const struct digest *digest)
+{
+    for (size_t i = 0; i < p->n_blobs; i++)
+        if (digest_equal(&p->blobs[i]->what.descriptor.digest, digest))
+            return p->blobs[i];
+    return NULL;
+}
+
+static void drop_blob(struct publish *p, struct publish_blob *what)
+{
+    if (what->cached)
+        blob_store_release(p->context->blobs, &what->descriptor.digest);
+    descriptor_clear(&what->descriptor);
+    free(what->label);
+    free(what->bytes);
+}
+
+void publish_add_blob(struct publish *p, struct publish_blob *what)
+{
+    if (find_blob(p, &what->descriptor.digest)) {
+        drop_blob(p, what);
+        return;
+    }
+    struct blob *blob = mem_new(struct blob);
+    blob->what = *what;
+    blob->how = mem_calloc(p->n_destinations, sizeof(*blob->how));
+    if ((p->n_blobs & (p->n_blobs - 1)) == 0)
+        p->blobs = mem_realloc(p->blobs, (p->n_blobs ? p->n_blobs * 2 : 1) * sizeof(struct blob *));
+    p->blobs[p->n_blobs++] = blob;
+    struct job_progress *progress = job_progress_get(p->job);
+    progress->blobs_total += (int64_t)p->n_destinations;
+    progress->bytes_total += what->descriptor.size * (int64_t)p->n_destinations;
+}
+
+static const char *role_name(enum blob_role role)
+{
+    return role == BLOB_LAYER ? "layer" : role == BLOB_CONFIG ? "config" : "other";
+}
+
+void publish_plan(struct publish *p, bool estimated)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->n_blobs; i++)
+        for (size_t d = 0; d < p->n_destinations; d++) {
+            const struct publish_blob *what = &p->blobs[i]->what;
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:s, s:I}", "blob", what->label, "digest",
+                                                  what->descriptor.digest.text, "media_type",
+                                                  what->descriptor.media_type, "size",
+                                                  (json_int_t)what->descriptor.size, "role", role_name(what->role),
+                                                  "target", (json_int_t)publish_first_target(p, d)));
+        }
+    job_event(p->job, "job.plan",
+              json_pack("{s:o, s:I, s:b}", "blobs", list, "bytes_total",
+                        (json_int_t)job_progress_get(p->job)->bytes_total, "estimated", estimated));
+    p->planned = true;
+}
+
+const char *publish_how_name(const struct blob *blob, enum blob_how how)
+{
+    if (blob->what.how_made && how == HOW_MOVED)
+        return blob->what.how_made;
+    static const char *const names[] = {"pending", "exists", "exists", "mounted", "copied", "joined"};
+    return names[how];
+}
+
+// A destination with a wish to look first is asked for its tags as soon as there is a reason to believe that it has the
+// image: facts about its blobs, or the scout (the first blob) found in place. Otherwise asking would be one request more.
+static bool has_facts(const struct publish *p, const struct destination *d)
+{
+    for (size_t i = 0; i < p->n_blobs; i++)
+        if (blob_graph_has(p->context->graph, p->identity, d->endpoint.key, &p->blobs[i]->what.descriptor.digest))
+            return true;
+    return p->n_blobs == 0 || !endpoint_is_registry(&d->endpoint);
+}
+
+static void begin_looking(struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        struct destination *d = &p->destinations[i];
+        if (d->look != LOOK_WANTED)
+            continue;
+        if (has_facts(p, d))
+            publish_submit_look(p, i);
+        else
+            d->look = LOOK_SCOUTING;
+    }
+}
+
+// The scout is the last blob added: a config, small and proof of little else.
+static struct blob *scout(const struct publish *p)
+{
+    return p->blobs[p->n_blobs - 1];
+}
+
+static void end_scouting(struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        struct destination *d = &p->destinations[i];
+        enum blob_how how = p->n_blobs ? scout(p)->how[i] : HOW_EXISTS;
+        if (d->look != LOOK_SCOUTING || how == HOW_PENDING)
+            continue;
+        if (how == HOW_EXISTS || how == HOW_KNOWN)
+            publish_submit_look(p, i);
+        else
+            d->look = LOOK_DONE;
+    }
+}
+
+static bool is_looking(const struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++)
+        if (p->destinations[i].look != LOOK_NOT && p->destinations[i].look != LOOK_DONE)
+            return true;
+    return false;
+}
+
+static bool is_scouting(const struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++)
+        if (p->destinations[i].look == LOOK_SCOUTING)
+            return true;
+    return false;
+}
+
+static void submit_blobs(struct publish *p)
+{
+    if (!p->planned || (p->look_first && !p->sealed))
+        return;
+    if (p->look_first)
+        begin_looking(p);
+    end_scouting(p);
+    if (is_looking(p)) {
+        if (is_scouting(p))
+            publish_submit_blob(p, scout(p));
+        return;
+    }
+    for (size_t i = 0; i < p->n_blobs; i++)
+        publish_submit_blob(p, p->blobs[i]);
+}
+
+static json_t *layer_result(struct publish *p, const struct blob *blob)
+{
+    json_t *per_target = json_array();
+    for (size_t t = 0; t < p->targets->count; t++)
+        json_array_append_new(per_target,
+                              json_string(publish_how_name(blob, blob->how[p->destination_of_target[t]])));
+    json_t *layer = json_pack("{s:s, s:I, s:o}", "digest", blob->what.descriptor.digest.text, "size",
+                              (json_int_t)blob->what.descriptor.size, "targets", per_target);
+    if (digest_known(&blob->what.diff_id))
+        json_object_set_new(layer, "diff_id", json_string(blob->what.diff_id.text));
+    if (blob->what.how_made)
+        json_object_set_new(layer, "made", json_string(blob->what.how_made));
+    return layer;
+}
+
+static void note_layers(struct publish *p)
+{
+    json_decref(p->layers);
+    p->layers = json_array();
+    for (size_t i = 0; i < p->n_blobs; i++)
+        if (p->blobs[i]->what.role == BLOB_LAYER)
+            json_array_append_new(p->layers, layer_result(p, p->blobs[i]));
+}
+
+static int check_if_exists(struct publish *p, struct error *err)
+{
+    for (size_t t = 0; t < p->targets->count; t++) {
+        const struct destination *d = &p->destinations[p->destination_of_target[t]];
+        const struct digest *root = &publish_root(p, t)->digest;
+        for (size_t k = 0; k < d->n_targets; k++) {
+            if (d->targets[k] != t || p->targets->items[t].if_exists != TARGET_SAME || !digest_known(&d->found[k]) ||
+                digest_equal(&d->found[k], root))
+                continue;
+            AUTO_FREE char *name = location_format(&p->targets->items[t].where);
+            error_set(err, ERR_TARGET_EXISTS, "%s exists with other content: it is %s, the job made %s", name,
+                      d->found[k].text, root->text);
+            error_hint(err, "Choose another tag, or if_exists \"replace\".");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int publish_seal(struct publish *p, struct manifest *manifests, size_t count, const size_t *root_of_target,
+                 json_t *inputs, struct error *err)
+{
+    p->manifests = manifests;
+    p->n_manifests = count;
+    memcpy(p->root_of_target, root_of_target, p->targets->count * sizeof(*root_of_target));
+    p->inputs = inputs;
+    p->sealed = true;
+    return check_if_exists(p, err);
+}
+
+static bool manifests_done(const struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++)
+        if (!p->destinations[i].complete && !p->destinations[i].manifests_done)
+            return false;
+    return true;
+}
+
+static void submit_manifests(struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        struct destination *d = &p->destinations[i];
+        if (d->complete || d->manifests_done)
+            continue;
+        if (publish_needs_digest_push(p, i))
+            publish_submit_manifests(p, i);
+        else
+            d->manifests_done = true;
+    }
+}
+
+static bool anything_to_tag(const struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++)
+        if (!p->destinations[i].complete)
+            return true;
+    return false;
+}
+
+int publish_advance(struct publish *p, struct error *err)
+{
+    (void)err;
+    if (p->phase == PHASE_OPEN && p->started && all_ready(p))
+        p->phase = PHASE_BLOBS;
+    if (p->phase == PHASE_BLOBS) {
+        submit_blobs(p);
+        if (!p->sealed || is_looking(p) || p->open_steps || !publish_blobs_done(p))
+            return 0;
+        p->phase = PHASE_MANIFESTS;
+        note_layers(p);
+        submit_manifests(p);
+    }
+    if (p->phase == PHASE_MANIFESTS && !p->open_steps && manifests_done(p)) {
+        p->phase = anything_to_tag(p) ? PHASE_CHECKPOINT : PHASE_DONE;
+        if (p->phase == PHASE_CHECKPOINT)
+            job_checkpoint(p->job, publish_journal_make(p)); // advance comes again when it is durable
+        return 0;
+    }
+    if (p->phase == PHASE_CHECKPOINT) {
+        p->phase = PHASE_TAGS;
+        publish_submit_tags(p);
+    }
+    return 0;
+}
+
+json_t *publish_result(struct publish *p)
+{
+    if (!p->n_manifests)
+        return NULL;
+    const struct manifest *root = publish_root(p, 0);
+    json_t *refs = json_array();
+    for (size_t t = 0; t < p->targets->count; t++) {
+        const struct location *where = &p->targets->items[t].where;
+        AUTO_FREE char *name = location_format(where);
+        AUTO_FREE char *ref = mem_printf("%s@%s", name, publish_root(p, t)->digest.text);
+        json_array_append_new(refs, json_string(ref));
+    }
+    return json_pack("{s:s, s:s, s:I, s:o, s:O}", "digest", root->digest.text, "media_type", root->media_type, "size",
+                     (json_int_t)root->len, "refs", refs, "layers", p->layers ? p->layers : json_array());
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The second half of every job that makes or moves an image: its blobs to every destination, then its manifests, then –
+// journalled – its tags, all tags last. A destination is one repository or layout, however many targets (tags) it has; what
+// is common to both verbs stands here, what differs (where blobs come from, how the manifests are made) in build.c and copy.c.
+//
+// Order of calls: publish_new ▸ publish_add_blob… (any time) ▸ publish_seal (blobs are complete, manifests known) ▸
+// publish_advance whenever the job advances ▸ publish_result. Loop only.
+#pragma once
+
+#include "images/endpoint.h"
+#include "images/target.h"
+#include "jobs/job.h"
+
+struct publish;
+
+enum blob_role { BLOB_LAYER, BLOB_CONFIG, BLOB_OTHER };
+
+// Where a blob's bytes are: exactly one of from (a source endpoint), cached (the local blob store) and bytes.
+struct publish_blob {
+    char *label;                    // `blob` of its events
+    enum blob_role role;
+    struct descriptor descriptor;
+    struct endpoint *from;          // borrowed: lives as long as the plan
+    bool cached;                    // leased in the blob store by the plan until publish_free
+    char *bytes;                    // descriptor.size bytes
+    const char *how_made;           // "built" or "cached" for new layers, NULL for copied ones
+    struct digest diff_id;          // of layers, if known
+};
+
+struct publish_options {
+    struct job *job;
+    struct image_context *context;
+    const struct targets *targets;  // borrowed: lives as long as the plan
+    const json_t *auth;             // the job's own, or NULL
+    struct credential_set *auth_set;
+    bool look_first;                // a copy: the target may well have it all already, so ask for its tag
+    bool force;                     // upload blobs that exist
+};
+
+struct publish *publish_new(const struct publish_options *options);
+void publish_free(struct publish *publish);
+// Opens local targets and asks for tags where if_exists wants to know.
+void publish_start(struct publish *publish);
+// Takes over the members; a digest that was added before is dropped. Moves at once if it may.
+void publish_add_blob(struct publish *publish, struct publish_blob *blob);
+// job.plan with what is known now. Must precede the first blob.state; called again when exact.
+void publish_plan(struct publish *publish, bool estimated);
+// The manifests, children before parents, and for each target the number of its root. Takes the manifests over.
+// base: what a later attempt should know of the inputs (journalled with the tags), or NULL; takes the reference.
+int publish_seal(struct publish *publish, struct manifest *manifests, size_t count, const size_t *root_of_target,
+                 json_t *inputs, struct error *err);
+int publish_advance(struct publish *publish, struct error *err);
+// Did a checkpoint of an earlier attempt hold final manifests? Then only the tags are left: no blobs, no seal.
+int publish_resume(struct publish *publish, const json_t *checkpoint, struct error *err);
+// digest, media_type, size, refs[], layers[] of the result.
+json_t *publish_result(struct publish *publish);

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Blobs: one step moves one blob from its source to every destination that lacks it – one download, n uploads. Known facts save the
+// step; what a step finds out becomes a fact.
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "blobs/blob_graph.h"
+#include "blobs/blob_store.h"
+#include "images/publish_internal.h"
+#include "layout/oci_layout.h"
+
+struct blob_step {
+    struct step base;
+    struct publish *publish;
+    struct blob *blob;
+    size_t *destinations;       // numbers, of those that want the blob
+    char **mounts;              // per destination: a repository to mount from, or NULL
+    enum blob_how *how;         // result
+    size_t count;
+    bool force;
+};
+
+static void state_of_push(void *arg, int target, const char *state, const char *from, const char *why)
+{
+    struct blob_step *self = arg;
+    json_t *members = json_pack("{s:s, s:s, s:s}", "blob", self->blob->what.label, "digest",
+                                self->blob->what.descriptor.digest.text, "state", state);
+    json_object_set_new(members, "target",
+                        target < 0 ? json_null()
+                                   : json_integer((json_int_t)publish_first_target(
+                                         self->publish, self->destinations[target])));
+    if (from)
+        json_object_set_new(members, "from", json_string(from));
+    if (why)
+        json_object_set_new(members, "why", json_string(why));
+    step_event(&self->base, "blob.state", members);
+}
+
+static struct reader_at *open_local_source(const struct blob_step *self, struct error *err)
+{
+    const struct publish_blob *what = &self->blob->what;
+    if (what->bytes)
+        return reader_at_bytes(what->bytes, (size_t)what->descriptor.size);
+    if (what->cached)
+        return blob_store_read(self->publish->context->blobs, &what->descriptor.digest, err);
+    return oci_layout_blob_open(what->from->layout, &what->descriptor.digest, err);
+}
+
+static int prepare_target(struct blob_step *self, size_t index, struct blob_push_target *target, struct error *err)
+{
+    struct destination *d = &self->publish->destinations[self->destinations[index]];
+    const struct descriptor *blob = &self->blob->what.descriptor;
+    target->mount_from = self->mounts[index];
+    target->force = self->force;
+    if (endpoint_is_registry(&d->endpoint)) {
+        target->scope = endpoint_scope(&d->endpoint, &self->base);
+        return 0;
+    }
+    if (!self->force && oci_layout_blob_size(d->endpoint.layout, &blob->digest) == blob->size) {
+        target->how = BLOB_PUSH_EXISTS;
+        return 0;
+    }
+    target->sink = oci_layout_blob_sink(d->endpoint.layout, &blob->digest, blob->size, err);
+    return target->sink ? 0 : -1;
+}
+
+static enum blob_how how_of(enum blob_push_how how)
+{
+    switch (how) {
+    case BLOB_PUSH_EXISTS:
+        return HOW_EXISTS;
+    case BLOB_PUSH_MOUNTED:
+        return HOW_MOUNTED;
+    case BLOB_PUSH_COPIED:
+        return HOW_MOVED;
+    default:
+        return HOW_PENDING;
+    }
+}
+
+// A run takes on the destinations that no earlier run of this step has served.
+static int push_pending(struct blob_step *self, struct blob_push *push, size_t *numbers, struct error *err)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->how[i] != HOW_PENDING)
+            continue;
+        struct blob_push_target *target = &push->targets[push->n_targets];
+        target->error = ERROR_INIT;
+        if (prepare_target(self, i, target, err))
+            return -1;
+        if (target->how == BLOB_PUSH_EXISTS) {
+            self->how[i] = HOW_EXISTS;
+            state_of_push(self, (int)i, "exists", NULL, NULL);
+            continue;
+        }
+        numbers[push->n_targets++] = i;
+    }
+    return push->n_targets ? blob_push_run(push, err) : 0;
+}
+
+struct renumber { // blob_push counts the targets of one run; events count destinations
+    struct blob_step *step;
+    const size_t *numbers;
+};
+
+static void state_renumbered(void *arg, int target, const char *state, const char *from, const char *why)
+{
+    const struct renumber *map = arg;
+    state_of_push(map->step, target < 0 ? -1 : (int)map->numbers[target], state, from, why);
+}
+
+static int blob_run(struct step *step, struct error *err)
+{
+    struct blob_step *self = (struct blob_step *)step;
+    const struct publish_blob *what = &self->blob->what;
+    AUTO_FREE size_t *numbers = mem_calloc(self->count, sizeof(*numbers));
+    struct renumber map = {self, numbers};
+    struct registry_scope from = {0};
+    struct blob_push push = {
+        .digest = what->descriptor.digest,
+        .size = what->descriptor.size,
+        .from_urls = what->descriptor.urls,
+        .targets = mem_calloc(self->count, sizeof(*push.targets)),
+        .monitor = &step->monitor,
+        .state = state_renumbered,
+        .state_arg = &map,
+    };
+    int result = -1;
+    if (what->from && endpoint_is_registry(what->from)) {
+        from = endpoint_scope(what->from, step);
+        push.from = &from;
+    } else {
+        push.reader = open_local_source(self, err);
+        if (!push.reader)
+            goto out;
+    }
+    result = push_pending(self, &push, numbers, err);
+out:
+    for (size_t i = 0; i < push.n_targets; i++) {
+        if (self->how[numbers[i]] == HOW_PENDING)
+            self->how[numbers[i]] = how_of(push.targets[i].how);
+        sink_close(push.targets[i].sink);
+        error_clear(&push.targets[i].error);
+    }
+    free(push.targets);
+    reader_at_close(push.reader);
+    if (result)
+        error_wrap(err, "blob %.19s…", what->descriptor.digest.text);
+    return result;
+}
+
+static void settle(struct publish *p, struct blob *blob, size_t destination, enum blob_how how)
+{
+    struct job_progress *progress = job_progress_get(p->job);
+    int64_t size = blob->what.descriptor.size;
+    blob->how[destination] = how;
+    progress->blobs_done++;
+    if (how == HOW_MOVED)
+        progress->bytes_done += size;
+    else if (how == HOW_MOUNTED)
+        progress->bytes_mounted += size;
+    else
+        progress->bytes_skipped += size;
+}
+
+static void learn(struct publish *p, const struct blob *blob, size_t destination)
+{
+    const struct endpoint *endpoint = &p->destinations[destination].endpoint;
+    if (endpoint_is_registry(endpoint))
+        blob_graph_add(p->context->graph, p->identity, endpoint->key, &blob->what.descriptor.digest);
+}
+
+static int blob_done(struct step *step, struct job *job, struct error *err)
+{
+    (void)job;
+    (void)err;
+    struct blob_step *self = (struct blob_step *)step;
+    struct publish *p = self->publish;
+    for (size_t i = 0; i < self->count; i++) {
+        settle(p, self->blob, self->destinations[i], self->how[i]);
+        learn(p, self->blob, self->destinations[i]);
+    }
+    self->blob->open = false;
+    p->open_steps--;
+    return 0;
+}
+
+// Another job moved the very same blob to the very same place with the same credentials while we waited.
+static int blob_joined(struct step *step, struct step *other, struct job *job, struct error *err)
+{
+    (void)other;
+    (void)job;
+    (void)err;
+    struct blob_step *self = (struct blob_step *)step;
+    struct publish *p = self->publish;
+    settle(p, self->blob, self->destinations[0], HOW_JOINED);
+    learn(p, self->blob, self->destinations[0]);
+    publish_blob_state(p, self->blob, self->destinations[0], "joined", "another job moved it");
+    self->blob->open = false;
+    p->open_steps--;
+    return 0;
+}
+
+static void blob_free(struct step *step)
+{
+    struct blob_step *self = (struct blob_step *)step;
+    for (size_t i = 0; i < self->count; i++)
+        free(self->mounts[i]);
+    free(self->mounts);
+    free(self->destinations);
+    free(self->how);
+    free(self);
+}
+
+static const struct step_ops blob_ops = {blob_run, blob_done, blob_joined, blob_free};
+
+// A repository of the same registry that should have the blob: where the image comes from, else what the graph remembers.
+static char *mount_candidate(const struct publish *p, const struct blob *blob, const struct destination *d)
+{
+    if (!endpoint_is_registry(&d->endpoint))
+        return NULL;
+    const struct reference *to = &d->endpoint.where.ref;
+    const struct endpoint *from = blob->what.from;
+    if (from && endpoint_is_registry(from) && str_equal(from->where.ref.registry, to->registry))
+        return str_equal(from->where.ref.repository, to->repository) ? NULL
+                                                                    : mem_strdup(from->where.ref.repository);
+    const char *known = blob_graph_find_mount(p->context->graph, p->identity, to->registry,
+                                              &blob->what.descriptor.digest);
+    if (!known || str_equal(known, d->endpoint.key) || strlen(known) <= strlen(to->registry) + 1)
+        return NULL;
+    return mem_strdup(known + strlen(to->registry) + 1);
+}
+
+// The source repository is the destination: what its manifest names is there.
+static bool is_in_place(const struct blob *blob, const struct destination *d)
+{
+    return blob->what.from && str_equal(blob->what.from->key, d->endpoint.key);
+}
+
+void publish_settle_known(struct publish *p, struct blob *blob)
+{
+    const struct digest *digest = &blob->what.descriptor.digest;
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        struct destination *d = &p->destinations[i];
+        if (blob->how[i] != HOW_PENDING)
+            continue;
+        const char *why = NULL;
+        if (d->complete)
+            why = "the tag is there already";
+        else if (p->force || d->healed)
+            continue;
+        else if (is_in_place(blob, d))
+            why = "same repository";
+        else if (endpoint_is_registry(&d->endpoint) &&
+                 blob_graph_has(p->context->graph, p->identity, d->endpoint.key, digest))
+            why = "known";
+        if (!why)
+            continue;
+        settle(p, blob, i, HOW_KNOWN);
+        publish_blob_state(p, blob, i, "exists", why);
+    }
+}
+
+static char *flight_key(const struct blob_step *self)
+{
+    const struct publish *p = self->publish;
+    if (self->count != 1 || self->force)
+        return NULL;
+    const struct destination *d = &p->destinations[self->destinations[0]];
+    return mem_printf("blob %s %s %s", self->blob->what.descriptor.digest.text, d->endpoint.key, p->identity);
+}
+
+static struct blob_step *make_step(struct publish *p, struct blob *blob, size_t wanting)
+{
+    struct blob_step *self = mem_new(struct blob_step);
+    AUTO_FREE char *name = mem_printf("blob %.19s", blob->what.descriptor.digest.text);
+    step_init(&self->base, &blob_ops, name, blob->what.label);
+    self->publish = p;
+    self->blob = blob;
+    self->force = p->force;
+    self->destinations = mem_calloc(wanting, sizeof(*self->destinations));
+    self->mounts = mem_calloc(wanting, sizeof(*self->mounts));
+    self->how = mem_calloc(wanting, sizeof(*self->how));
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        const struct destination *d = &p->destinations[i];
+        if (blob->how[i] != HOW_PENDING)
+            continue;
+        self->force |= d->healed;
+        self->mounts[self->count] = self->force ? NULL : mount_candidate(p, blob, d);
+        self->destinations[self->count++] = i;
+        endpoint_gate(&d->endpoint, &self->base);
+    }
+    if (blob->what.from)
+        endpoint_gate(blob->what.from, &self->base);
+    self->base.size_hint = blob->what.descriptor.size;
+    self->base.flight_key = flight_key(self);
+    return self;
+}
+
+void publish_submit_blob(struct publish *p, struct blob *blob)
+{
+    if (blob->open)
+        return;
+    publish_settle_known(p, blob);
+    size_t wanting = 0;
+    for (size_t i = 0; i < p->n_destinations; i++)
+        wanting += blob->how[i] == HOW_PENDING;
+    if (!wanting)
+        return;
+    blob->open = true;
+    p->open_steps++;
+    job_submit_step(p->job, &make_step(p, blob, wanting)->base);
+}
+
+bool publish_blobs_done(const struct publish *p)
+{
+    for (size_t i = 0; i < p->n_blobs; i++)
+        for (size_t d = 0; d < p->n_destinations; d++)
+            if (p->blobs[i]->how[d] == HOW_PENDING)
+                return false;
+    return true;
+}
+
+void publish_forget_facts(struct publish *p, size_t destination)
+{
+    const struct destination *d = &p->destinations[destination];
+    struct job_progress *progress = job_progress_get(p->job);
+    for (size_t i = 0; i < p->n_blobs; i++) {
+        const struct descriptor *blob = &p->blobs[i]->what.descriptor;
+        blob_graph_drop(p->context->graph, p->identity, d->endpoint.key, &blob->digest);
+        p->blobs[i]->how[destination] = HOW_PENDING;
+        progress->blobs_total++; // it is to be moved once more
+        progress->bytes_total += blob->size;
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the files of publishing share: publish.c (the order), publish_blobs.c (blobs and their steps), publish_manifests.c
+// (manifests and tags), publish_journal.c (the checkpoint). Private to them.
+#pragma once
+
+#include "images/publish.h"
+#include "registry/blob_push.h"
+
+// What became of one blob at one destination.
+enum blob_how { HOW_PENDING, HOW_KNOWN, HOW_EXISTS, HOW_MOUNTED, HOW_MOVED, HOW_JOINED };
+
+struct blob {
+    struct publish_blob what;
+    enum blob_how *how;      // per destination
+    bool announced;          // its blob.state events have begun
+    bool open;               // its step is under way
+};
+
+// How far the question "is this tag at our root already?" has come.
+enum look { LOOK_NOT, LOOK_WANTED, LOOK_SCOUTING, LOOK_ASKING, LOOK_DONE };
+
+struct destination {
+    struct endpoint endpoint;
+    size_t *targets;         // numbers of the job's targets that lie here
+    size_t n_targets;
+    bool ready;              // opened
+    enum look look;
+    bool complete;           // its tags are at our root already: nothing is left to do
+    bool manifests_done;
+    bool healed;             // MANIFEST_BLOB_UNKNOWN was answered once by pushing everything again
+    struct digest *found;    // per target of this destination: what its tag points at; all-zero: nothing
+};
+
+enum phase { PHASE_OPEN, PHASE_BLOBS, PHASE_MANIFESTS, PHASE_CHECKPOINT, PHASE_TAGS, PHASE_DONE };
+
+struct publish {
+    struct job *job;
+    struct image_context *context;
+    const struct targets *targets;
+    struct credential_set *auth;
+    char identity[17];       // whose knowledge of blob locations counts
+    bool look_first, force, started, planned, sealed;
+    enum phase phase;
+    struct destination *destinations;
+    size_t n_destinations;
+    size_t *destination_of_target;
+    struct blob **blobs;
+    size_t n_blobs;
+    struct manifest *manifests;
+    size_t n_manifests;
+    size_t *root_of_target;
+    json_t *inputs;
+    json_t *layers;          // of the result, once sealed
+    size_t open_steps;       // of the present phase
+};
+
+const char *publish_how_name(const struct blob *blob, enum blob_how how);
+const struct manifest *publish_root(const struct publish *p, size_t target);
+size_t publish_first_target(const struct publish *p, size_t destination);
+// blob.state on the loop.
+void publish_blob_state(struct publish *p, const struct blob *blob, size_t destination, const char *state,
+                        const char *why);
+
+// publish_blobs.c
+void publish_submit_blob(struct publish *p, struct blob *blob);
+bool publish_blobs_done(const struct publish *p);
+void publish_settle_known(struct publish *p, struct blob *blob);
+void publish_forget_facts(struct publish *p, size_t destination);
+
+// publish_manifests.c
+void publish_submit_prepare(struct publish *p);
+void publish_submit_look(struct publish *p, size_t destination);
+void publish_submit_manifests(struct publish *p, size_t destination);
+void publish_submit_tags(struct publish *p);
+bool publish_needs_digest_push(const struct publish *p, size_t destination);
+
+// publish_journal.c
+json_t *publish_journal_make(struct publish *p);
+int publish_journal_read(struct publish *p, const json_t *checkpoint, struct error *err);

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opening destinations, asking for tags, and writing manifests: first by digest wherever a tag alone would not put
+// everything in place, last of all the tags.
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "images/publish_internal.h"
+
+struct destination_step {
+    struct step base;
+    struct publish *publish;
+    size_t destination;
+    size_t target;            // tag steps
+    struct digest *found;     // look and prepare steps: per target of the destination
+    bool blob_unknown;        // result: the registry misses a blob that it was said to have
+};
+
+static struct destination *destination_of(const struct destination_step *self)
+{
+    return &self->publish->destinations[self->destination];
+}
+
+static void destination_free(struct step *step)
+{
+    struct destination_step *self = (struct destination_step *)step;
+    free(self->found);
+    free(self);
+}
+
+static struct destination_step *make_step(struct publish *p, const struct step_ops *ops, const char *what,
+                                          size_t destination)
+{
+    struct destination_step *self = mem_new(struct destination_step);
+    const struct destination *d = &p->destinations[destination];
+    AUTO_FREE char *name = mem_printf("%s %s", what, d->endpoint.key);
+    step_init(&self->base, ops, name, NULL);
+    self->publish = p;
+    self->destination = destination;
+    self->found = mem_calloc(d->n_targets, sizeof(*self->found));
+    endpoint_gate(&d->endpoint, &self->base);
+    return self;
+}
+
+static void submit(struct destination_step *self)
+{
+    self->publish->open_steps++;
+    job_submit_step(self->publish->job, &self->base);
+}
+
+// What the tags of this destination point at now. With only_asked, just those whose if_exists wants to know.
+static int find_tags(struct destination_step *self, bool only_asked, struct error *err)
+{
+    const struct destination *d = destination_of(self);
+    for (size_t k = 0; k < d->n_targets; k++) {
+        const struct target *target = &self->publish->targets->items[d->targets[k]];
+        if (only_asked && target->if_exists == TARGET_REPLACE)
+            continue;
+        if (endpoint_find_tag(&d->endpoint, endpoint_tag(&target->where), &self->base, &self->found[k], err) < 0)
+            return -1;
+        if (digest_known(&self->found[k]) && target->if_exists == TARGET_FAIL) {
+            AUTO_FREE char *name = location_format(&target->where);
+            error_set(err, ERR_TARGET_EXISTS, "%s exists already: it is %s", name, self->found[k].text);
+            error_hint(err, "Choose another tag, or if_exists \"same\" or \"replace\".");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int prepare_run(struct step *step, struct error *err)
+{
+    struct destination_step *self = (struct destination_step *)step;
+    if (endpoint_open(&destination_of(self)->endpoint, true, err))
+        return -1;
+    return find_tags(self, true, err);
+}
+
+static int prepare_done(struct step *step, struct job *job, struct error *err)
+{
+    (void)job;
+    (void)err;
+    struct destination_step *self = (struct destination_step *)step;
+    struct destination *d = destination_of(self);
+    memcpy(d->found, self->found, d->n_targets * sizeof(*d->found));
+    d->ready = true;
+    self->publish->open_steps--;
+    return 0;
+}
+
+static const struct step_ops prepare_ops = {prepare_run, prepare_done, NULL, destination_free};
+
+static bool needs_preparing(const struct publish *p, const struct destination *d)
+{
+    if (!endpoint_is_registry(&d->endpoint))
+        return true;
+    for (size_t k = 0; k < d->n_targets; k++)
+        if (p->targets->items[d->targets[k]].if_exists != TARGET_REPLACE)
+            return true;
+    return false;
+}
+
+void publish_submit_prepare(struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++)
+        if (needs_preparing(p, &p->destinations[i]))
+            submit(make_step(p, &prepare_ops, "prepare", i));
+        else
+            p->destinations[i].ready = true;
+}
+
+static int look_run(struct step *step, struct error *err)
+{
+    return find_tags((struct destination_step *)step, false, err);
+}
+
+static int look_done(struct step *step, struct job *job, struct error *err)
+{
+    (void)job;
+    (void)err;
+    struct destination_step *self = (struct destination_step *)step;
+    struct destination *d = destination_of(self);
+    d->complete = true;
+    for (size_t k = 0; k < d->n_targets; k++)
+        d->complete &= digest_equal(&self->found[k], &publish_root(self->publish, d->targets[k])->digest);
+    step->cached = d->complete;
+    d->look = LOOK_DONE;
+    self->publish->open_steps--;
+    return 0;
+}
+
+static const struct step_ops look_ops = {look_run, look_done, NULL, destination_free};
+
+void publish_submit_look(struct publish *p, size_t destination)
+{
+    p->destinations[destination].look = LOOK_ASKING;
+    submit(make_step(p, &look_ops, "look at", destination));
+}
+
+// Is `index` a root of one of the destination's targets?
+static bool is_root(const struct publish *p, const struct destination *d, size_t index)
+{
+    for (size_t k = 0; k < d->n_targets; k++)
+        if (p->root_of_target[d->targets[k]] == index)
+            return true;
+    return false;
+}
+
+// One tag of one repository: the manifest and its tag are put by one request, and nothing else can be left behind.
+bool publish_needs_digest_push(const struct publish *p, size_t destination)
+{
+    const struct destination *d = &p->destinations[destination];
+    if (!endpoint_is_registry(&d->endpoint) || p->n_destinations > 1)
+        return true;
+    for (size_t i = 0; i < p->n_manifests; i++)
+        if (!is_root(p, d, i))
+            return true;
+    return d->n_targets > 1;
+}
+
+static int manifests_run(struct step *step, struct error *err)
+{
+    struct destination_step *self = (struct destination_step *)step;
+    const struct publish *p = self->publish;
+    const struct destination *d = destination_of(self);
+    bool only_children = p->n_destinations == 1 && d->n_targets == 1 && endpoint_is_registry(&d->endpoint);
+    for (size_t i = 0; i < p->n_manifests; i++) {
+        if ((only_children && is_root(p, d, i)) || monitor_check(&step->monitor, err))
+            continue;
+        if (endpoint_push_manifest(&d->endpoint, NULL, &p->manifests[i], step, err))
+            break;
+    }
+    if (err->code == ERR_BLOB_UNKNOWN && !d->healed) {
+        self->blob_unknown = true;
+        error_clear(err);
+    }
+    return err->code ? -1 : 0;
+}
+
+// The registry lacks what it was known to have: drop the facts and push everything for real, once.
+static void heal(struct publish *p, size_t destination)
+{
+    struct destination *d = &p->destinations[destination];
+    d->healed = true;
+    d->manifests_done = false;
+    publish_forget_facts(p, destination);
+    p->phase = PHASE_BLOBS;
+    job_warning(p->job, "blob-unknown", "%s lacks a blob that it was known to have; pushing the blobs again",
+                d->endpoint.key);
+}
+
+static int manifests_done(struct step *step, struct job *job, struct error *err)
+{
+    (void)job;
+    (void)err;
+    struct destination_step *self = (struct destination_step *)step;
+    self->publish->open_steps--;
+    if (self->blob_unknown)
+        heal(self->publish, self->destination);
+    else
+        destination_of(self)->manifests_done = true;
+    return 0;
+}
+
+static const struct step_ops manifests_ops = {manifests_run, manifests_done, NULL, destination_free};
+
+void publish_submit_manifests(struct publish *p, size_t destination)
+{
+    submit(make_step(p, &manifests_ops, "manifests to", destination));
+}
+
+static int tag_run(struct step *step, struct error *err)
+{
+    struct destination_step *self = (struct destination_step *)step;
+    const struct destination *d = destination_of(self);
+    const struct target *target = &self->publish->targets->items[self->target];
+    if (endpoint_open(&destination_of(self)->endpoint, true, err))
+        return -1;
+    if (!endpoint_push_manifest(&d->endpoint, endpoint_tag(&target->where), publish_root(self->publish, self->target),
+                                step, err))
+        return 0;
+    if (err->code != ERR_BLOB_UNKNOWN || d->healed || !self->publish->n_blobs)
+        return -1;
+    self->blob_unknown = true;
+    error_clear(err);
+    return 0;
+}
+
+static int tag_done(struct step *step, struct job *job, struct error *err)
+{
+    (void)job;
+    (void)err;
+    struct destination_step *self = (struct destination_step *)step;
+    self->publish->open_steps--;
+    if (self->blob_unknown)
+        heal(self->publish, self->destination);
+    return 0;
+}
+
+static const struct step_ops tag_ops = {tag_run, tag_done, NULL, destination_free};
+
+void publish_submit_tags(struct publish *p)
+{
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        const struct destination *d = &p->destinations[i];
+        for (size_t k = 0; k < d->n_targets && !d->complete; k++) {
+            struct destination_step *self = make_step(p, &tag_ops, "tag", i);
+            self->target = d->targets[k];
+            submit(self);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading manifests. A fresh, authorised request each time: what is cached is never proof that this job may have it.
+#include "images/resolve.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { CONFIG_BYTES_MAX = 8 << 20 };
+
+static int read_config(struct resolve_step *self, struct error *err)
+{
+    const struct descriptor *config = &self->manifest.config;
+    if (!self->want_config || self->manifest.is_index)
+        return 0;
+    if (!manifest_is_image(&self->manifest))
+        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "%s is an artifact (config of type %s), not an image",
+                         self->manifest.digest.text, config->media_type);
+    self->config = endpoint_read(self->endpoint, config, CONFIG_BYTES_MAX, &self->base, &self->config_len, err);
+    return self->config ? 0 : error_wrap(err, "image config");
+}
+
+static int resolve_run(struct step *step, struct error *err)
+{
+    struct resolve_step *self = (struct resolve_step *)step;
+    manifest_clear(&self->manifest); // of a run that failed half-way
+    if (endpoint_open(self->endpoint, false, err))
+        return -1;
+    if (endpoint_manifest(self->endpoint, NULL, self->has_expected ? &self->expected : NULL, step, &self->manifest, err))
+        return -1;
+    return read_config(self, err);
+}
+
+static int resolve_done(struct step *step, struct job *job, struct error *err)
+{
+    struct resolve_step *self = (struct resolve_step *)step;
+    return self->found(self, job, err);
+}
+
+static void resolve_free(struct step *step)
+{
+    struct resolve_step *self = (struct resolve_step *)step;
+    manifest_clear(&self->manifest);
+    descriptor_clear(&self->expected);
+    free(self->config);
+    free(self);
+}
+
+struct resolve_step *resolve_step_new(struct endpoint *endpoint, const struct descriptor *expected, bool want_config,
+                                      int (*found)(struct resolve_step *step, struct job *job, struct error *err),
+                                      void *plan)
+{
+    static const struct step_ops ops = {resolve_run, resolve_done, NULL, resolve_free};
+    struct resolve_step *self = mem_new(struct resolve_step);
+    AUTO_FREE char *name = expected ? mem_printf("resolve %.19s", expected->digest.text)
+                                    : location_format(&endpoint->where);
+    AUTO_FREE char *full = expected ? NULL : mem_printf("resolve %s", name);
+    step_init(&self->base, &ops, full ? full : name, NULL);
+    self->endpoint = endpoint;
+    self->has_expected = expected != NULL;
+    if (expected)
+        descriptor_copy(&self->expected, expected);
+    self->want_config = want_config;
+    self->found = found;
+    self->plan = plan;
+    endpoint_gate(endpoint, &self->base);
+    return self;
+}
