@@ -38,7 +38,7 @@ static bool is_lower_hex(const char *text)
 
 static enum digest_algorithm judge(const char *text)
 {
-    if (strlen(text) >= DIGEST_TEXT_MAX)
+    if (!text || strlen(text) >= DIGEST_TEXT_MAX)
         return DIGEST_NONE;
     for (int i = DIGEST_SHA256; i <= DIGEST_SHA512; i++) {
         size_t prefix = strlen(algorithms[i].name);
@@ -53,7 +53,7 @@ int digest_parse(struct digest *ret, const char *text, struct error *err)
 {
     enum digest_algorithm algorithm = judge(text);
     if (!algorithm) {
-        AUTO_FREE char *quoted = str_quote(text, 100);
+        AUTO_FREE char *quoted = str_quote(text ? text : "", 100);
         return error_set(err, ERR_INVALID_REQUEST,
                          "\"%s\" is not a digest: expected sha256: and 64, or sha512: and 128 lower-case hex digits",
                          quoted);
@@ -65,7 +65,7 @@ int digest_parse(struct digest *ret, const char *text, struct error *err)
 
 bool digest_valid(const char *text)
 {
-    return text && judge(text) != DIGEST_NONE;
+    return judge(text) != DIGEST_NONE;
 }
 
 bool digest_equal(const struct digest *a, const struct digest *b)

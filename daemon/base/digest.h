@@ -20,7 +20,7 @@ struct digest {
     char text[DIGEST_TEXT_MAX]; // "sha256:…", NUL-terminated
 };
 
-int digest_parse(struct digest *ret, const char *text, struct error *err); // err: ERR_INVALID_REQUEST
+int digest_parse(struct digest *ret, const char *text, struct error *err); // err: ERR_INVALID_REQUEST, for NULL too
 bool digest_valid(const char *text);
 bool digest_equal(const struct digest *a, const struct digest *b);
 bool digest_known(const struct digest *digest);

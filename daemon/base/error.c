@@ -57,7 +57,15 @@ static enum error_code code_of_errno(int errnum)
         return ERR_NO_SPACE;
     case ENOENT:
     case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
         return ERR_PATH_NOT_FOUND;
+    case ENXIO: // what open(2) says of a socket
+    case EISDIR:
+        return ERR_UNSUPPORTED_FILE;
+    case EMFILE:
+    case ENFILE:
+        return ERR_OVERLOADED;
     case EACCES:
     case EPERM:
         return ERR_FORBIDDEN;
@@ -194,10 +202,14 @@ enum error_code error_from_wire(const char *wire)
     return ERR_NONE;
 }
 
+// A file name in a text may hold any bytes; JSON may not, and a problem must never fail to be written.
 static void set_text_member(json_t *object, const char *key, const char *text)
 {
-    if (text)
-        json_object_set_new(object, key, json_stringn_nocheck(text, strlen(text)));
+    if (!text)
+        return;
+    size_t len = strlen(text);
+    AUTO_FREE char *quoted = str_utf8_valid(text, len) ? NULL : str_quote(text, len);
+    json_object_set_new(object, key, json_string(quoted ? quoted : text));
 }
 
 static json_t *upstream_to_json(const struct error_upstream *upstream)

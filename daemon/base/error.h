@@ -89,10 +89,10 @@ struct error {
 // Text that came from outside must pass through str_quote first.
 int error_set(struct error *err, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-// As error_set for a failed system call: maps errno (ENOSPC, EDQUOT ▸ no-space, ENOENT ▸ path-not-found, EACCES …),
-// and writes "…: <text of errno>" – never a bare number.
+// As error_set for a failed system call: maps errno (no space, no such path, no permission, no descriptors left; all
+// else is internal) and writes "…: <text of errno>" – never a bare number.
 int error_set_errno(struct error *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
-// As error_set with ERR_INVALID_REQUEST and the JSON pointer of the member at fault.
+// As error_set, with the JSON pointer of the member at fault (may be NULL).
 int error_set_pointer(struct error *err, enum error_code code, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 // Puts "context: " before the detail. Returns -1.

@@ -18,8 +18,8 @@ const struct json_limits json_limits_manifest = {4 << 20, 64, 100000};
 const struct json_limits json_limits_config = {8 << 20, 64, 100000};
 const struct json_limits json_limits_small = {1 << 20, 32, 10000};
 
-// Counts values and depth outside of strings. Every value but the first follows '[', ',' or ':' – counting those and the
-// brackets is an upper bound of the values, reached by well-formed text.
+// Counts values and depth outside of strings. A value is the outermost one, the first of an array or object, or stands
+// behind a comma: so 1 + brackets + commas is an upper bound, too high by one for each empty array or object only.
 static int scan(const char *bytes, size_t len, const struct json_limits *limits, struct error *err)
 {
     size_t depth = 0, values = 1;
@@ -60,6 +60,10 @@ json_t *json_parse(const char *bytes, size_t len, const struct json_limits *limi
     json_error_t why;
     json_t *value = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (!value) {
+        // jansson adds "near '<the text read last>'", and that may be a password.
+        char *near = strstr(why.text, " near '");
+        if (near)
+            *near = '\0';
         AUTO_FREE char *text = str_quote(why.text, 160);
         error_set(err, ERR_INVALID_REQUEST, "not valid JSON: %s (line %d, column %d)", text, why.line, why.column);
     }
@@ -138,7 +142,7 @@ static void tick_off(struct json_reader *r, const char *key)
 
 bool json_read_has(struct json_reader *r, const char *key)
 {
-    return json_object_get(r->object, key) != NULL;
+    return !r->failed && json_object_get(r->object, key) != NULL;
 }
 
 const json_t *json_read_any(struct json_reader *r, const char *key)
@@ -216,9 +220,10 @@ bool json_read_bool(struct json_reader *r, const char *key, bool fallback)
     const json_t *value = json_read_any(r, key);
     if (!value || json_is_null(value))
         return fallback;
-    if (!json_is_boolean(value))
-        json_read_fail(r, key, "must be true or false");
-    return json_is_true(value);
+    if (json_is_boolean(value))
+        return json_is_true(value);
+    json_read_fail(r, key, "must be true or false");
+    return fallback;
 }
 
 const json_t *json_read_object(struct json_reader *r, const char *key, bool required)

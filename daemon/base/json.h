@@ -40,7 +40,7 @@ bool json_get_bool(const json_t *object, const char *key, bool fallback);
 
 // A strict reader over one object of a request. Members that were asked for are ticked off; json_reader_end refuses
 // what is left over ("unknown field"). Errors are sticky: after the first, every call returns its fallback, and
-// json_reader_end returns -1. Use one after the other; it borrows the object.
+// json_reader_end returns -1. Use one after the other; it borrows the object, the keys and err until then.
 struct json_reader {
     const json_t *object;
     char *pointer;          // RFC 6901, of this object

@@ -102,25 +102,40 @@ bool str_to_int64(const char *text, int64_t min, int64_t max, int64_t *ret)
     return true;
 }
 
+// Not to be shown as it is: C0 and C1 controls, and the characters that are invisible, break lines or turn the direction
+// of writing (U+200B–U+200F, U+2028–U+202E, U+2060–U+206F, U+FEFF), which can make a text look like another.
+static bool unprintable(const unsigned char *c, size_t step)
+{
+    switch (step) {
+    case 1:
+        return c[0] < 0x20 || c[0] == 0x7f;
+    case 2:
+        return c[0] == 0xc2 && c[1] < 0xa0;
+    case 3:
+        if (c[0] == 0xe2 && c[1] == 0x80)
+            return (c[2] >= 0x8b && c[2] <= 0x8f) || (c[2] >= 0xa8 && c[2] <= 0xae);
+        return (c[0] == 0xe2 && c[1] == 0x81 && c[2] >= 0xa0 && c[2] <= 0xaf) ||
+               (c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf);
+    default:
+        return false;
+    }
+}
+
 char *str_quote(const char *text, size_t max)
 {
     size_t len = strlen(text);
     char *quoted = mem_alloc((len < max ? len : max) + sizeof("…"));
     size_t used = 0;
     for (size_t i = 0; i < len;) {
-        size_t step = utf8_sequence((const unsigned char *)text + i, len - i);
-        bool control = step == 1 && ((unsigned char)text[i] < 0x20 || text[i] == 0x7f);
-        // U+0080 … U+009F are control characters too (C1).
-        control |= step == 2 && (unsigned char)text[i] == 0xc2 && (unsigned char)text[i + 1] < 0xa0;
-        size_t out = !step || control ? 1 : step;
-        if (used + out > max) {
+        const unsigned char *at = (const unsigned char *)text + i;
+        size_t step = utf8_sequence(at, len - i);
+        bool hide = !step || unprintable(at, step);
+        size_t out = hide ? 1 : step;
+        if (out > max - used) {
             memcpy(quoted + used, "…", sizeof("…"));
             return quoted;
         }
-        if (!step || control)
-            quoted[used] = '?';
-        else
-            memcpy(quoted + used, text + i, step);
+        memcpy(quoted + used, hide ? "?" : text + i, out);
         used += out;
         i += step ? step : 1;
     }
@@ -131,8 +146,8 @@ char *str_quote(const char *text, size_t max)
 char *str_url_for_log(const char *url)
 {
     AUTO_FREE char *copy = mem_strndup(url, strcspn(url, "?#"));
-    char *authority = strstr(copy, "://");
-    authority = authority ? authority + 3 : copy;
+    char *authority = strstr(copy, "//");
+    authority = authority ? authority + 2 : copy;
     char *path = authority + strcspn(authority, "/");
     for (char *at = path; at > authority; at--)
         if (at[-1] == '@') {
@@ -150,6 +165,12 @@ bool str_equal_secret(const char *a, const char *b, size_t len)
     return differ == 0;
 }
 
+static size_t character_len(const char *text)
+{
+    size_t step = utf8_sequence((const unsigned char *)text, strnlen(text, 4));
+    return step ? step : 1;
+}
+
 // Linear in the product at worst: one star is remembered, the newest.
 bool str_glob(const char *pattern, const char *name)
 {
@@ -158,12 +179,16 @@ bool str_glob(const char *pattern, const char *name)
         if (*pattern == '*') {
             star = pattern++;
             retry = name;
-        } else if (*pattern == '?' || *pattern == *name) {
+        } else if (*pattern == '?') {
+            pattern++;
+            name += character_len(name);
+        } else if (*pattern == *name) {
             pattern++;
             name++;
         } else if (star) {
             pattern = star + 1;
-            name = ++retry;
+            retry += character_len(retry);
+            name = retry;
         } else {
             return false;
         }

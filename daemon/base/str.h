@@ -15,12 +15,12 @@ bool str_utf8_valid(const char *text, size_t len);  // no overlong forms, no sur
 void str_lower(char *text);                         // ASCII, in place
 // Decimal, whole text, in [min, max]; false leaves *ret alone. No sign unless min < 0, no spaces.
 bool str_to_int64(const char *text, int64_t min, int64_t max, int64_t *ret);
-// A printable copy of text from outside: control characters, ESC and invalid UTF-8 become '?', cut to at most max
-// bytes with "…". Caller frees.
+// A printable copy of text from outside: control characters, ESC, invisible and direction-changing characters and
+// invalid UTF-8 become '?'; what is longer than max bytes ends in "…" after at most max of them. Caller frees.
 char *str_quote(const char *text, size_t max);
 // scheme://host/path without userinfo, query and fragment, quoted: the only form in which a URL may be logged.
 char *str_url_for_log(const char *url);
 // Equal or not in time that depends on len only.
 bool str_equal_secret(const char *a, const char *b, size_t len);
-// `name` matches `pattern` with * (any run) and ? (one character); no other specials.
+// `name` matches `pattern` with * (any run) and ? (one UTF-8 character); no other specials.
 bool str_glob(const char *pattern, const char *name);
