@@ -20,13 +20,16 @@ struct seal {
     unsigned char key[KEY_BYTES];
 };
 
-static int read_key(struct seal *seal, const char *path, struct error *err)
+// forbidden: the permission bits that the file may not have.
+static int read_key(struct seal *seal, const char *path, mode_t forbidden, struct error *err)
 {
     struct stat st;
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &st))
         return error_set_errno(err, errno, "the sealing key %s cannot be opened", path);
-    if (!S_ISREG(st.st_mode) || (st.st_mode & 077))
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, ERR_INTERNAL, "the sealing key %s is not a regular file", path);
+    if (st.st_mode & forbidden)
         return error_set(err, ERR_INTERNAL, "the sealing key %s can be read by others: set its mode to 0600", path);
     if (read(fd, seal->key, KEY_BYTES) != KEY_BYTES || st.st_size != KEY_BYTES)
         return error_set(err, ERR_INTERNAL,
@@ -43,6 +46,13 @@ static int make_key(struct seal *seal, const char *path, struct error *err)
     return file_publish(path, seal->key, KEY_BYTES, 0600, err);
 }
 
+// A key that exists and cannot be reached is not absent: a new one in its place would lock the old texts for ever.
+static bool present(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 || errno != ENOENT;
+}
+
 struct seal *seal_open(const char *directory, struct error *err)
 {
     struct seal *seal = mem_new(struct seal);
@@ -50,10 +60,10 @@ struct seal *seal_open(const char *directory, struct error *err)
     AUTO_FREE char *given = credentials ? mem_printf("%s/dray-seal-key", credentials) : NULL;
     AUTO_FREE char *own = mem_printf("%s/seal.key", directory);
     int result;
-    if (given && access(given, F_OK) == 0)
-        result = read_key(seal, given, err);
-    else if (access(own, F_OK) == 0)
-        result = read_key(seal, own, err);
+    if (given && present(given))
+        result = read_key(seal, given, 037, err); // systemd lets us in by an ACL, whose mask shows as the group's bits
+    else if (present(own))
+        result = read_key(seal, own, 077, err);
     else
         result = make_key(seal, own, err);
     if (!result)

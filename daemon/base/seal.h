@@ -11,7 +11,7 @@
 
 struct seal;
 
-// Opens or makes the key. directory: the state directory. Fails if the file is readable by others.
+// Opens or makes the key, 32 raw bytes. directory: the state directory. Fails if the file is readable by others.
 struct seal *seal_open(const char *directory, struct error *err);
 void seal_free(struct seal *seal);
 // context is authenticated, not encrypted (the job id), so a sealed text cannot be moved to another job.

@@ -72,10 +72,11 @@ void secret_free(struct secret *secret)
 void secret_identity(const struct secret *secret, char ret[17])
 {
     pthread_once(&key_once, make_key);
-    unsigned char mac[EVP_MAX_MD_SIZE];
+    unsigned char mac[EVP_MAX_MD_SIZE] = {0};
     unsigned int len = sizeof(mac);
-    HMAC(EVP_sha256(), identity_key, sizeof(identity_key), (const unsigned char *)(secret ? secret->text : ""),
-         secret_len(secret), mac, &len);
+    if (secret && !HMAC(EVP_sha256(), identity_key, sizeof(identity_key), (const unsigned char *)secret->text,
+                        secret->len, mac, &len))
+        abort(); // two identities must never look the same
     for (int i = 0; i < 8; i++) {
         ret[2 * i] = "0123456789abcdef"[mac[i] >> 4];
         ret[2 * i + 1] = "0123456789abcdef"[mac[i] & 15];

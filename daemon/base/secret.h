@@ -16,5 +16,5 @@ size_t secret_len(const struct secret *secret);
 const char *secret_text(const struct secret *secret);     // "***", or "" for NULL
 void secret_free(struct secret *secret);                  // wipes; NULL is fine
 // A short one-way name of a secret (first 16 hex digits of a keyed hash; the key is made at start and never leaves the process),
-// for cache keys that must tell two identities apart without holding either.
+// for cache keys that must tell two identities apart without holding either. NULL is all zeroes, unlike the empty secret.
 void secret_identity(const struct secret *secret, char ret[17]);

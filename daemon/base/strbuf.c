@@ -8,6 +8,19 @@
 
 #include "base/mem.h"
 
+// Not realloc(3), which would leave copies of a secret behind where strbuf_wipe cannot reach them.
+static void move_to(struct strbuf *buf, size_t capacity)
+{
+    char *data = mem_alloc(capacity);
+    if (buf->data) {
+        memcpy(data, buf->data, buf->len + 1);
+        explicit_bzero(buf->data, buf->capacity);
+        free(buf->data);
+    }
+    buf->data = data;
+    buf->capacity = capacity;
+}
+
 // Room for len more bytes and a NUL, or -1.
 static int make_room(struct strbuf *buf, size_t len)
 {
@@ -21,10 +34,9 @@ static int make_room(struct strbuf *buf, size_t len)
     size_t capacity = buf->capacity ? buf->capacity : 64;
     while (capacity < needed)
         capacity *= 2;
-    if (capacity > buf->max + 1)
+    if (capacity - 1 > buf->max)
         capacity = buf->max + 1;
-    buf->data = mem_realloc(buf->data, capacity);
-    buf->capacity = capacity;
+    move_to(buf, capacity);
     return 0;
 }
 
@@ -56,6 +68,8 @@ int strbuf_printf(struct strbuf *buf, const char *format, ...)
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
+    if (len < 0)
+        buf->overflow = true;
     int result = len < 0 ? -1 : make_room(buf, (size_t)len);
     if (!result) {
         vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
@@ -73,14 +87,20 @@ static int is_unreserved(unsigned char c)
 
 int strbuf_put_escaped(struct strbuf *buf, const char *text, const char *keep)
 {
-    for (; *text; text++) {
+    size_t before = buf->len;
+    int result = 0;
+    for (; *text && !result; text++) {
         unsigned char c = (unsigned char)*text;
-        int result = is_unreserved(c) || (keep && strchr(keep, c)) ? strbuf_putc(buf, (char)c)
-                                                                    : strbuf_printf(buf, "%%%02X", c);
-        if (result)
-            return -1;
+        if (is_unreserved(c) || (keep && strchr(keep, c)))
+            result = strbuf_putc(buf, (char)c);
+        else
+            result = strbuf_printf(buf, "%%%02X", c);
     }
-    return 0;
+    if (result && buf->data) {
+        buf->len = before;
+        buf->data[before] = '\0';
+    }
+    return result;
 }
 
 void strbuf_consume(struct strbuf *buf, size_t len)
