@@ -15,65 +15,98 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
+
+enum { REMOVE_DEPTH_MAX = 256 };
+
+// As error_set_errno with "what: name"; a name may come from a request.
+static int fail_named(struct error *err, int errnum, const char *what, const char *name)
+{
+    AUTO_FREE char *quoted = str_quote(name, 512);
+    return error_set_errno(err, errnum, "%s %s", what, quoted);
+}
 
 static int make_one(const char *path, mode_t mode, struct error *err)
 {
     struct stat st;
-    if (mkdir(path, mode) == 0 || (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+    if (mkdir(path, mode) == 0)
         return 0;
-    return error_set_errno(err, errno, "cannot make the directory %s", path);
+    int errnum = errno; // EEXIST, but a read-only or automounted parent may say something else of an existing one
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    return fail_named(err, errnum, "cannot make the directory", path);
 }
 
 int file_make_directory(const char *path, mode_t mode, struct error *err)
 {
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return 0;
     AUTO_FREE char *copy = mem_strdup(path);
-    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
+    size_t len = strlen(copy);
+    while (len > 1 && copy[len - 1] == '/')
+        copy[--len] = '\0';
+    for (size_t i = 1; i < len; i++) {
+        if (copy[i] != '/')
+            continue;
+        copy[i] = '\0';
         if (make_one(copy, 0755, err))
             return -1;
-        *slash = '/';
+        copy[i] = '/';
     }
-    return make_one(path, mode, err);
+    return make_one(copy, mode, err);
+}
+
+static void fail_too_large(struct error *err, const char *name, size_t max)
+{
+    AUTO_FREE char *quoted = str_quote(name, 512);
+    error_set(err, ERR_TOO_LARGE, "%s has more than %zu bytes", quoted, max);
+}
+
+static int check_file(int fd, const char *name, size_t max, size_t *ret_size, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return fail_named(err, errno, "cannot look at", name);
+    if (!S_ISREG(st.st_mode)) {
+        AUTO_FREE char *quoted = str_quote(name, 512);
+        return error_set(err, ERR_UNSUPPORTED_FILE, "%s is not a regular file", quoted);
+    }
+    if ((uint64_t)st.st_size > max) {
+        fail_too_large(err, name, max);
+        return -1;
+    }
+    *ret_size = (size_t)st.st_size;
+    return 0;
+}
+
+static ssize_t read_some(int fd, void *buffer, size_t len)
+{
+    ssize_t got;
+    do
+        got = read(fd, buffer, len);
+    while (got < 0 && errno == EINTR);
+    return got;
 }
 
 static char *read_descriptor(int fd, const char *name, size_t max, size_t *ret_len, struct error *err)
 {
-    struct stat st;
-    if (fstat(fd, &st)) {
-        error_set_errno(err, errno, "cannot look at %s", name);
+    size_t size, used = 0;
+    if (check_file(fd, name, max, &size, err))
         return NULL;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        error_set(err, ERR_UNSUPPORTED_FILE, "%s is not a regular file", name);
-        return NULL;
-    }
-    size_t capacity = st.st_size > 0 && (uint64_t)st.st_size <= max ? (size_t)st.st_size + 1 : max + 1;
-    if (capacity > max + 1)
-        capacity = max + 1;
+    size_t capacity = size + 1; // one more, to see the end
     AUTO_FREE char *bytes = mem_alloc(capacity + 1);
-    size_t used = 0;
-    while (used < capacity) {
-        ssize_t got = read(fd, bytes + used, capacity - used);
-        if (got < 0 && errno == EINTR)
-            continue;
+    for (ssize_t got; (got = read_some(fd, bytes + used, capacity - used)) != 0; used += (size_t)got) {
         if (got < 0) {
-            error_set_errno(err, errno, "cannot read %s", name);
+            fail_named(err, errno, "cannot read", name);
             return NULL;
         }
-        if (got == 0)
-            break;
-        used += (size_t)got;
-        if (used == capacity && capacity <= max) { // grew while it was read
-            capacity = max + 1;
+        if (used + (size_t)got > max) {
+            fail_too_large(err, name, max);
+            return NULL;
+        }
+        if (used + (size_t)got == capacity) { // grew while it was read, or is of /proc, where sizes are 0
+            capacity = capacity < max / 2 ? capacity * 2 + 4096 : max + 1;
+            capacity = capacity > max + 1 ? max + 1 : capacity;
             bytes = mem_realloc(bytes, capacity + 1);
         }
-    }
-    if (used > max) {
-        error_set(err, ERR_TOO_LARGE, "%s has more than %zu bytes", name, max);
-        return NULL;
     }
     bytes[used] = '\0';
     if (ret_len)
@@ -85,7 +118,7 @@ char *file_read_at(int dirfd, const char *name, size_t max, size_t *ret_len, str
 {
     AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
-        error_set_errno(err, errno, "cannot open %s", name);
+        fail_named(err, errno, "cannot open", name);
         return NULL;
     }
     return read_descriptor(fd, name, max, ret_len, err);
@@ -142,7 +175,8 @@ int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, 
         result = error_set_errno(err, errno, "cannot move the new file into place");
     if (result) {
         unlinkat(dirfd, temp, 0);
-        return error_wrap(err, "%s", name);
+        AUTO_FREE char *quoted = str_quote(name, 512);
+        return error_wrap(err, "%s", quoted);
     }
     return file_fsync_directory(dirfd, err);
 }
@@ -153,15 +187,15 @@ int file_publish(const char *path, const void *bytes, size_t len, mode_t mode, s
     AUTO_FREE char *directory = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
     AUTO_CLOSE int dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
-        return error_set_errno(err, errno, "cannot open the directory %s", directory);
+        return fail_named(err, errno, "cannot open the directory", directory);
     return file_publish_at(dirfd, slash ? slash + 1 : path, bytes, len, mode, err);
 }
 
-// One level of a removal: empties the directory `fd`, descending by one descriptor a level.
+static int remove_entry(int dirfd, const char *name, int depth, struct error *err);
+
+// Takes fd.
 static int empty_directory(int fd, int depth, struct error *err)
 {
-    if (depth > 256)
-        return error_set(err, ERR_INTERNAL, "a directory is nested too deep to remove");
     DIR *dir = fdopendir(fd);
     if (!dir) {
         close(fd);
@@ -169,30 +203,34 @@ static int empty_directory(int fd, int depth, struct error *err)
     }
     int result = 0;
     for (struct dirent *entry; !result && (entry = readdir(dir));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (unlinkat(fd, entry->d_name, 0) == 0 || errno == ENOENT)
-            continue;
-        int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (child < 0)
-            result = error_set_errno(err, errno, "cannot remove %s", entry->d_name);
-        else if (!(result = empty_directory(child, depth + 1, err)) && unlinkat(fd, entry->d_name, AT_REMOVEDIR))
-            result = error_set_errno(err, errno, "cannot remove %s", entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = remove_entry(fd, entry->d_name, depth + 1, err);
     }
     closedir(dir);
     return result;
 }
 
-int file_remove_tree(int dirfd, const char *name, struct error *err)
+// One descriptor a level, so the depth is bounded.
+static int remove_entry(int dirfd, const char *name, int depth, struct error *err)
 {
     if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
         return 0;
+    if (errno != EISDIR && errno != EPERM) // which of them a directory gives depends on the file system
+        return fail_named(err, errno, "cannot remove", name);
+    if (depth > REMOVE_DEPTH_MAX)
+        return error_set(err, ERR_INTERNAL, "a directory is nested deeper than %d levels: it cannot be removed",
+                         REMOVE_DEPTH_MAX);
     int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return error_set_errno(err, errno, "cannot remove %s", name);
-    if (empty_directory(fd, 0, err))
+        return fail_named(err, errno, "cannot remove", name);
+    if (empty_directory(fd, depth, err))
         return -1;
-    if (unlinkat(dirfd, name, AT_REMOVEDIR))
-        return error_set_errno(err, errno, "cannot remove %s", name);
+    if (unlinkat(dirfd, name, AT_REMOVEDIR) && errno != ENOENT)
+        return fail_named(err, errno, "cannot remove", name);
     return 0;
+}
+
+int file_remove_tree(int dirfd, const char *name, struct error *err)
+{
+    return remove_entry(dirfd, name, 0, err);
 }
