@@ -17,6 +17,7 @@ struct loop_timer {
     uv_timer_t uv;
     void (*fired)(void *arg);
     void *arg;
+    bool firing;
 };
 
 struct loop_watch {
@@ -58,14 +59,23 @@ void loop_stop(struct loop *loop)
     uv_stop(&loop->uv);
 }
 
+// Someone still holds a handle: a fault of ours that must not pass unseen, nor turn the loop for ever.
+static void refuse_open(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        abort();
+}
+
 void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
-    while (uv_run(&loop->uv, UV_RUN_NOWAIT))
+    uv_walk(&loop->uv, refuse_open, NULL);
+    while (uv_run(&loop->uv, UV_RUN_ONCE))
         ;
     if (uv_loop_close(&loop->uv))
-        abort(); // someone still holds a handle: a fault of ours that must not pass unseen
+        abort();
     free(loop);
 }
 
@@ -88,7 +98,9 @@ static void free_handle(uv_handle_t *handle)
 static void timer_fired(uv_timer_t *uv)
 {
     struct loop_timer *timer = (struct loop_timer *)uv;
+    timer->firing = true;
     timer->fired(timer->arg);
+    timer->firing = false; // still there if it was freed: memory goes in the close callback
 }
 
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fired)(void *arg), void *arg)
@@ -102,7 +114,9 @@ struct loop_timer *loop_timer_new(struct loop *loop, void (*fired)(void *arg), v
 
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms)
 {
-    uv_timer_start(&timer->uv, timer_fired, delay_ms > 0 ? (uint64_t)delay_ms : 0, 0);
+    // Started again by its own callback with no delay, a timer would keep libuv in its timer phase for ever.
+    int64_t least = timer->firing ? 1 : 0;
+    uv_timer_start(&timer->uv, timer_fired, (uint64_t)(delay_ms > least ? delay_ms : least), 0);
 }
 
 void loop_timer_stop(struct loop_timer *timer)

@@ -69,6 +69,8 @@ void mailbox_free(struct mailbox *mailbox)
 {
     if (!mailbox)
         return;
-    mailbox_drain(mailbox);
+    // Nobody else posts any more, so this is read without the lock; a letter may post another.
+    while (!list_empty(&mailbox->letters))
+        mailbox_drain(mailbox);
     uv_close((uv_handle_t *)&mailbox->async, closed);
 }

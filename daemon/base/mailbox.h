@@ -18,4 +18,4 @@ struct letter {
 struct mailbox *mailbox_new(struct loop *loop, struct error *err);
 void mailbox_post(struct mailbox *mailbox, struct letter *letter); // any thread
 void mailbox_drain(struct mailbox *mailbox);                       // loop: delivers now what is there (stop order)
-void mailbox_free(struct mailbox *mailbox);                        // loop; no sender may be left
+void mailbox_free(struct mailbox *mailbox);                        // loop: delivers the rest; no sender may be left

@@ -4,6 +4,7 @@
 // reference, so the pipe outlives it.
 #include "base/pipe.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -125,8 +126,7 @@ static size_t take(struct pipe *pipe, char *buffer, size_t len)
     return done;
 }
 
-// Locked; worker's side. 0: something changed; -1: stalled.
-static int wait_change(struct pipe *pipe, struct error *err)
+static struct timespec stall_limit(const struct pipe *pipe)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -136,10 +136,20 @@ static int wait_change(struct pipe *pipe, struct error *err)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    if (pthread_cond_timedwait(&pipe->changed, &pipe->lock, &until) == 0)
-        return 0;
-    return error_set(err, ERR_CANCELLED, "the other side of the stream made no progress for %lld ms",
-                     (long long)pipe->stall_ms);
+    return until;
+}
+
+// Locked.
+static void cut(struct pipe *pipe, const struct error *why)
+{
+    if (!pipe->cut) {
+        pipe->cut = true;
+        error_copy(&pipe->why, why);
+        if (!why->code)
+            error_set(&pipe->why, ERR_CANCELLED, "the stream was cut");
+    }
+    pthread_cond_broadcast(&pipe->changed);
+    call_loop(pipe);
 }
 
 // Locked.
@@ -151,21 +161,43 @@ static int fail_if_cut(struct pipe *pipe, struct error *err)
     return -1;
 }
 
+static bool has_room(const struct pipe *pipe)
+{
+    return pipe->used < pipe->capacity;
+}
+
+static bool has_bytes_or_end(const struct pipe *pipe)
+{
+    return pipe->used || pipe->ended;
+}
+
+// Locked; worker's side. Waits until `may_go` or the pipe is cut; cuts it itself when that takes too long, because a peer
+// that stalls would otherwise never learn that nobody waits for it any more.
+static int wait_until(struct pipe *pipe, bool (*may_go)(const struct pipe *pipe), struct error *err)
+{
+    struct timespec until = stall_limit(pipe);
+    int status = 0;
+    while (!pipe->cut && !may_go(pipe) && status != ETIMEDOUT)
+        status = pthread_cond_timedwait(&pipe->changed, &pipe->lock, &until);
+    if (!pipe->cut && !may_go(pipe)) {
+        CLEANUP(error_clear) struct error stalled = ERROR_INIT;
+        error_set(&stalled, ERR_CANCELLED, "the other side of the stream made no progress for %lld ms",
+                  (long long)pipe->stall_ms);
+        cut(pipe, &stalled);
+    }
+    return fail_if_cut(pipe, err);
+}
+
 int pipe_write(struct pipe *pipe, const void *bytes, size_t len, struct error *err)
 {
     const char *from = bytes;
     int result = 0;
     pthread_mutex_lock(&pipe->lock);
-    while (len) {
-        if ((result = fail_if_cut(pipe, err)))
-            break;
-        size_t put_bytes = put(pipe, from, len);
-        from += put_bytes;
-        len -= put_bytes;
-        if (put_bytes)
-            call_loop(pipe);
-        else if ((result = wait_change(pipe, err)))
-            break;
+    while (len && !(result = wait_until(pipe, has_room, err))) {
+        size_t moved = put(pipe, from, len);
+        from += moved;
+        len -= moved;
+        call_loop(pipe);
     }
     pthread_mutex_unlock(&pipe->lock);
     return result;
@@ -173,24 +205,12 @@ int pipe_write(struct pipe *pipe, const void *bytes, size_t len, struct error *e
 
 ssize_t pipe_read(struct pipe *pipe, void *buffer, size_t len, struct error *err)
 {
-    ssize_t result = 0;
+    ssize_t result = -1;
     pthread_mutex_lock(&pipe->lock);
-    for (;;) {
-        if (fail_if_cut(pipe, err)) {
-            result = -1;
-            break;
-        }
+    if (!wait_until(pipe, has_bytes_or_end, err)) {
         result = (ssize_t)take(pipe, buffer, len);
-        if (result) {
+        if (result)
             call_loop(pipe);
-            break;
-        }
-        if (pipe->ended)
-            break;
-        if (wait_change(pipe, err)) {
-            result = -1;
-            break;
-        }
     }
     pthread_mutex_unlock(&pipe->lock);
     return result;
@@ -200,7 +220,8 @@ size_t pipe_offer(struct pipe *pipe, const void *bytes, size_t len)
 {
     pthread_mutex_lock(&pipe->lock);
     size_t done = pipe->cut ? 0 : put(pipe, bytes, len);
-    pthread_cond_broadcast(&pipe->changed);
+    if (done)
+        pthread_cond_broadcast(&pipe->changed);
     pthread_mutex_unlock(&pipe->lock);
     return done;
 }
@@ -209,9 +230,10 @@ ssize_t pipe_poll(struct pipe *pipe, void *buffer, size_t len)
 {
     pthread_mutex_lock(&pipe->lock);
     ssize_t result = pipe->cut ? -1 : (ssize_t)take(pipe, buffer, len);
-    if (result == 0 && pipe->ended)
+    if (result > 0)
+        pthread_cond_broadcast(&pipe->changed);
+    else if (pipe->ended && !pipe->used)
         result = -1;
-    pthread_cond_broadcast(&pipe->changed);
     pthread_mutex_unlock(&pipe->lock);
     return result;
 }
@@ -228,12 +250,7 @@ void pipe_end(struct pipe *pipe)
 void pipe_cut(struct pipe *pipe, const struct error *why)
 {
     pthread_mutex_lock(&pipe->lock);
-    if (!pipe->cut) {
-        pipe->cut = true;
-        error_copy(&pipe->why, why);
-    }
-    pthread_cond_broadcast(&pipe->changed);
-    call_loop(pipe);
+    cut(pipe, why);
     pthread_mutex_unlock(&pipe->lock);
 }
 

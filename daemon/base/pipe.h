@@ -19,16 +19,17 @@ struct pipe *pipe_new(size_t capacity, int64_t stall_ms, struct mailbox *mailbox
 struct pipe *pipe_ref(struct pipe *pipe);
 void pipe_unref(struct pipe *pipe);
 
-// Worker's side (blocks until some progress, the other side ended, or stall_ms passed).
+// Worker's side. Blocks until it can go on or the pipe is cut; when that takes longer than stall_ms it cuts the pipe
+// itself. pipe_write returns when all is in the ring.
 int pipe_write(struct pipe *pipe, const void *bytes, size_t len, struct error *err);
 ssize_t pipe_read(struct pipe *pipe, void *buffer, size_t len, struct error *err); // 0: end
-// Loop's side (never blocks): bytes moved, 0 if it has to wait for ready.
+// Loop's side (never blocks): bytes moved, 0 if it has to wait for ready, or if the pipe was cut (pipe_failed tells).
 size_t pipe_offer(struct pipe *pipe, const void *bytes, size_t len);
-// >0 bytes, 0 wait, -1 ended or cut (pipe_failed tells).
+// >0 bytes, 0 wait, -1 ended and empty, or cut (pipe_failed tells).
 ssize_t pipe_poll(struct pipe *pipe, void *buffer, size_t len);
 // Either side.
 void pipe_end(struct pipe *pipe);                          // the writer has no more
 void pipe_cut(struct pipe *pipe, const struct error *why); // both sides fail from now on
 int pipe_failed(struct pipe *pipe, struct error *err);     // -1 and a copy of the reason if it was cut
-// loop's side leaves: ready is never called again.
+// The loop's side leaves: ready is never called again. Cut first, unless the worker has ended.
 void pipe_detach(struct pipe *pipe);
