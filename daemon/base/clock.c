@@ -24,16 +24,20 @@ int64_t clock_wall_ms(void)
     return read_ms(CLOCK_REALTIME);
 }
 
+// RFC 3339 knows the years 0000 to 9999; what lies outside is shown as the nearest of them.
+static const int64_t first_s = -62167219200, last_s = 253402300799;
+
 static void format(int64_t wall_s, int ms, char *ret)
 {
-    time_t seconds = (time_t)wall_s;
+    time_t seconds = (time_t)(wall_s < first_s ? first_s : wall_s > last_s ? last_s : wall_s);
     struct tm tm;
     gmtime_r(&seconds, &tm);
-    size_t used = strftime(ret, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+    int used = snprintf(ret, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
+                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
     if (ms >= 0)
-        snprintf(ret + used, CLOCK_TEXT_MAX - used, ".%03dZ", ms);
+        snprintf(ret + used, CLOCK_TEXT_MAX - (size_t)used, ".%03dZ", ms);
     else
-        snprintf(ret + used, CLOCK_TEXT_MAX - used, "Z");
+        snprintf(ret + used, CLOCK_TEXT_MAX - (size_t)used, "Z");
 }
 
 void clock_format(int64_t wall_ms, char ret[CLOCK_TEXT_MAX])

@@ -12,6 +12,12 @@
 
 ssize_t reader_at_read(struct reader_at *reader, void *buffer, size_t len, int64_t offset, struct error *err)
 {
+    if (offset < 0)
+        return error_set(err, ERR_INTERNAL, "a read at a negative offset");
+    if (offset >= reader->size)
+        return 0;
+    if (len > (uint64_t)(reader->size - offset))
+        len = (size_t)(reader->size - offset);
     return reader->ops->read_at(reader, buffer, len, offset, err);
 }
 
@@ -30,10 +36,6 @@ static ssize_t bytes_read_at(struct reader_at *reader, void *buffer, size_t len,
 {
     (void)err;
     struct bytes_reader *self = container_of(reader, struct bytes_reader, base);
-    if (offset >= reader->size)
-        return 0;
-    if ((int64_t)len > reader->size - offset)
-        len = (size_t)(reader->size - offset);
     memcpy(buffer, self->bytes + offset, len);
     return (ssize_t)len;
 }
