@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One blob to n targets. Called by images as one step. Three acts: ask each registry target (probe), open the source once
-// if anybody needs it, then move the bytes through net/transfer and judge each target by itself. What must hold: a
+// One blob to n targets. Called by images as one step. Two acts: ask each registry target (probe), then, if anybody needs
+// it, open the source once, move the bytes through net/transfer and judge each target by itself. What must hold: a
 // target is done only when its registry said 201 or was asked and has the blob; every session that is not closed by a
 // PUT is cancelled.
 #include "registry/blob_push.h"
@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/transfer.h"
+#include "registry/blob_source.h"
 #include "registry/upload.h"
 
 enum {
@@ -34,8 +35,6 @@ struct lane {
 struct work {
     struct blob_push *push;
     struct lane *lanes;
-    struct registry_call source; // of a source that is a registry
-    bool source_open;
 };
 
 static void tell(const struct blob_push *push, int target, const char *state, const char *from, const char *why)
@@ -107,8 +106,7 @@ static int start_by_mount(const struct work *work, struct lane *lane, const char
 
 static int probe_by_head(const struct work *work, struct lane *lane, struct error *err)
 {
-    int found = registry_call_blob_head(&lane->call, &work->push->digest, NULL, err);
-    return found;
+    return registry_call_blob_head(&lane->call, &work->push->digest, NULL, err);
 }
 
 // From another repository of the same host. Where that is refused, the blob may still be in the target itself.
@@ -196,78 +194,7 @@ static void prepare(struct work *work, struct lane *lane)
         lane->needed = true;
 }
 
-// --- second act: the source
-
-// A foreign layer: the first URL that answers, never with credentials.
-static int open_foreign(struct work *work, struct transfer *transfer)
-{
-    const struct blob_push *push = work->push;
-    const struct registry_scope *scope = push->from;
-    size_t i;
-    json_t *value;
-    json_array_foreach ((json_t *)push->from_urls, i, value) {
-        CLEANUP(error_clear) struct error why = ERROR_INIT;
-        struct http_call http = {.method = "GET", .monitor = push->monitor};
-        struct http_answer answer = {0};
-        struct url_verdict verdict = {0};
-        const char *text = json_string_value(value);
-        bool open = text && url_parse(&http.url, text, &why) == 0 &&
-                    url_policy_check(&work->source.base, &http.url, URL_FOREIGN_LAYER, scope->registry->hosts,
-                                     &verdict, &why) == 0;
-        http.private_allowed = verdict.private_allowed;
-        open = open && transfer_open_get(transfer, &http, NULL, &answer, &why) == 0 && answer.status == 200;
-        http_call_clear(&http);
-        http_answer_clear(&answer);
-        if (open)
-            return 1;
-    }
-    return 0;
-}
-
-static int open_mirrors(struct work *work, struct transfer *transfer)
-{
-    const struct blob_push *push = work->push;
-    for (char **mirror = registry_call_mirrors(push->from); mirror && *mirror; mirror++) {
-        CLEANUP(error_clear) struct error why = ERROR_INIT;
-        if (registry_call_open_mirror(&work->source, push->from, *mirror, &why) < 0)
-            continue;
-        if (registry_call_blob_open(&work->source, &push->digest, transfer, &why) == 0) {
-            work->source_open = true;
-            return 1;
-        }
-        registry_call_close(&work->source);
-    }
-    return 0;
-}
-
-static int open_registry(struct work *work, struct transfer *transfer, struct error *err)
-{
-    if (open_mirrors(work, transfer))
-        return 0;
-    if (registry_call_open(&work->source, work->push->from, CREDENTIAL_PULL, NULL, err) < 0)
-        return -1;
-    work->source_open = true;
-    if (work->push->from_urls && open_foreign(work, transfer))
-        return 0;
-    return registry_call_blob_open(&work->source, &work->push->digest, transfer, err);
-}
-
-static int open_source(struct work *work, struct transfer *transfer, struct error *err)
-{
-    if (work->push->reader)
-        return transfer_open_reader(transfer, work->push->reader, err);
-    tell(work->push, -1, "downloading", NULL, NULL);
-    return open_registry(work, transfer, err);
-}
-
-static void close_source(struct work *work)
-{
-    if (work->source_open)
-        registry_call_close(&work->source);
-    work->source_open = false;
-}
-
-// --- third act: the bytes
+// --- second act: the bytes
 
 static void add_lane(struct work *work, struct lane *lane, struct transfer *transfer)
 {
@@ -312,30 +239,30 @@ static void judge(struct work *work, struct lane *lane, struct transfer *transfe
     lane->again = again;
 }
 
-static int move_bytes(struct work *work, size_t n, struct error *err)
+static int run_transfer(struct work *work, size_t n, struct transfer *transfer, struct error *err)
 {
-    const struct blob_push *push = work->push;
-    struct registry *registry = NULL;
-    for (size_t i = 0; i < n && !registry; i++)
-        registry = work->lanes[i].target->scope.registry;
-    if (push->from)
-        registry = push->from->registry;
-    struct transfer *transfer = transfer_new(registry ? registry->transport : NULL, registry ? registry->hosts : NULL,
-                                             &push->digest, push->size, push->monitor);
-    int failed = open_source(work, transfer, err);
-    for (size_t i = 0; !failed && i < n; i++)
+    for (size_t i = 0; i < n; i++)
         if (work->lanes[i].needed)
             add_lane(work, &work->lanes[i], transfer);
-    if (!failed)
-        failed = transfer_run(transfer, err);
-    if (failed)
-        error_wrap(err, "The blob %s", push->digest.text);
-    for (size_t i = 0; !failed && i < n; i++)
+    if (transfer_run(transfer, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
         if (work->lanes[i].needed)
             judge(work, &work->lanes[i], transfer);
+    return 0;
+}
+
+static int move_bytes(struct work *work, size_t n, struct error *err)
+{
+    struct blob_source source;
+    if (!work->push->reader)
+        tell(work->push, -1, "downloading", NULL, NULL);
+    struct transfer *transfer = blob_source_open(&source, work->push, err);
+    int failed = transfer ? run_transfer(work, n, transfer, err) : -1;
     transfer_free(transfer);
-    close_source(work);
-    return failed;
+    if (transfer)
+        blob_source_close(&source);
+    return failed ? error_wrap(err, "The blob %s", work->push->digest.text) : 0;
 }
 
 // Blobs of no bytes need no source.

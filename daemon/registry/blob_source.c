@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opening the source of a blob_push. Foreign layers' URLs come out of a manifest, so they get no credential of ours and pass the
+// URL policy; the digest is checked whoever answers.
+#include "registry/blob_source.h"
+
+#include "base/mem.h"
+#include "net/transfer.h"
+#include "registry/upload.h"
+
+static struct registry *any_registry(const struct blob_push *push)
+{
+    struct registry *registry = push->from ? push->from->registry : NULL;
+    for (size_t i = 0; i < push->n_targets && !registry; i++)
+        registry = push->targets[i].scope.registry;
+    return registry;
+}
+
+static struct transfer *make(const struct blob_push *push)
+{
+    const struct registry *registry = any_registry(push);
+    return transfer_new(registry ? registry->transport : NULL, registry ? registry->hosts : NULL, &push->digest,
+                        push->size, push->monitor);
+}
+
+void blob_source_close(struct blob_source *source)
+{
+    if (source->call_open)
+        registry_call_close(&source->call);
+    source->call_open = false;
+}
+
+static struct transfer *open_reader(const struct blob_push *push, struct error *err)
+{
+    struct transfer *transfer = make(push);
+    if (transfer_open_reader(transfer, push->reader, err) == 0)
+        return transfer;
+    transfer_free(transfer);
+    return NULL;
+}
+
+static struct transfer *open_url(struct blob_source *source, const struct blob_push *push, const char *text,
+                                 struct error *err)
+{
+    struct http_call http = {.method = "GET", .monitor = push->monitor};
+    struct http_answer answer = {0};
+    struct url_verdict verdict = {0};
+    struct transfer *transfer = make(push);
+    bool open = url_parse(&http.url, text, err) == 0 &&
+                url_policy_check(&source->call.base, &http.url, URL_FOREIGN_LAYER, push->from->registry->hosts,
+                                 &verdict, err) == 0;
+    http.private_allowed = verdict.private_allowed;
+    open = open && transfer_open_get(transfer, &http, NULL, &answer, err) == 0 && answer.status == 200;
+    http_call_clear(&http);
+    http_answer_clear(&answer);
+    if (open)
+        return transfer;
+    transfer_free(transfer);
+    return NULL;
+}
+
+static struct transfer *open_foreign(struct blob_source *source, const struct blob_push *push)
+{
+    size_t i;
+    json_t *value;
+    json_array_foreach ((json_t *)push->from_urls, i, value) {
+        CLEANUP(error_clear) struct error why = ERROR_INIT;
+        const char *text = json_string_value(value);
+        struct transfer *transfer = text ? open_url(source, push, text, &why) : NULL;
+        if (transfer)
+            return transfer;
+    }
+    return NULL;
+}
+
+static struct transfer *open_call(struct blob_source *source, const struct blob_push *push, struct error *err)
+{
+    struct transfer *transfer = make(push);
+    if (registry_call_blob_open(&source->call, &push->digest, transfer, err) == 0)
+        return transfer;
+    transfer_free(transfer);
+    return NULL;
+}
+
+static struct transfer *open_mirrors(struct blob_source *source, const struct blob_push *push)
+{
+    for (char **mirror = registry_call_mirrors(push->from); mirror && *mirror; mirror++) {
+        CLEANUP(error_clear) struct error why = ERROR_INIT;
+        if (registry_call_open_mirror(&source->call, push->from, *mirror, &why) < 0)
+            continue;
+        source->call_open = true;
+        struct transfer *transfer = open_call(source, push, &why);
+        if (transfer)
+            return transfer;
+        blob_source_close(source);
+    }
+    return NULL;
+}
+
+static struct transfer *open_registry(struct blob_source *source, const struct blob_push *push, struct error *err)
+{
+    struct transfer *transfer = open_mirrors(source, push);
+    if (transfer)
+        return transfer;
+    if (registry_call_open(&source->call, push->from, CREDENTIAL_PULL, NULL, err) < 0)
+        return NULL;
+    source->call_open = true;
+    transfer = push->from_urls ? open_foreign(source, push) : NULL;
+    return transfer ? transfer : open_call(source, push, err);
+}
+
+struct transfer *blob_source_open(struct blob_source *source, const struct blob_push *push, struct error *err)
+{
+    *source = (struct blob_source){0};
+    struct transfer *transfer = push->reader ? open_reader(push, err) : open_registry(source, push, err);
+    if (!transfer)
+        blob_source_close(source);
+    return transfer;
+}

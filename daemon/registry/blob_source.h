@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the bytes of a blob_push come from: a local reader, the URLs of a foreign layer, a mirror, the registry itself – the
+// first that answers. Of this room only.
+#pragma once
+
+#include "registry/blob_push.h"
+#include "registry/registry_call.h"
+
+struct transfer;
+
+struct blob_source {
+    struct registry_call call; // whoever serves the transfer: must stay open until that is over
+    bool call_open;
+};
+
+// A transfer whose source is open and to which targets can be added. NULL: ERR_BLOB_UNKNOWN, …
+struct transfer *blob_source_open(struct blob_source *source, const struct blob_push *push, struct error *err);
+void blob_source_close(struct blob_source *source); // after transfer_free
