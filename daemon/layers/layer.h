@@ -4,6 +4,22 @@
 // sources, writes one pax tar in sorted order, hashes it (diff_id), cuts it into blocks by rules that depend on the tree
 // alone, compresses the blocks on all lanes, hashes the result (digest) and writes it to a sink. The bytes depend on the
 // spec and the tree only: never on lanes, timing, machine, umask, locale, time zone or readdir order.
+//
+// Names in the tar have no leading "/" or "./"; a directory comes before what it holds, names of one directory in byte
+// order, its whiteouts before its other names.
+//
+// Directories. Three kinds stand above an entry: those of a copied tree, the `to` of a copied directory, and implied
+// parents that nothing in the spec describes. The first two get an entry by the rules of their source (the root "/" never
+// does). An implied parent gets one only where `below` knows what to write: with the attributes that the directory has
+// below, or 0755 0:0 where it is known to be absent (always so on `scratch`). Where nothing is known it gets none, because
+// an entry would replace the attributes of a directory that may exist. So does any directory that exists below keep its
+// attributes, unless a LAYER_DIRECTORY entry names it. A directory whose path is a symbolic link below is
+// ERR_CONFLICT, unless a LAYER_DELETE entry removes the link.
+//
+// A `to` of exactly "/" takes the contents of a copied directory in; any other `to` with a trailing slash takes the
+// source in under its own name. Members of tars land under `to` and follow the same rules of owner, mode and time.
+// LAYER_DELETE hides what earlier entries of the same layer put there, too; a directory put there by a later entry
+// becomes opaque. Hard links within one source stay hard links.
 #pragma once
 
 #include "base/file.h"
@@ -51,12 +67,27 @@ struct layer_entry {
 enum layer_algorithm { LAYER_GZIP, LAYER_ZSTD, LAYER_NONE, LAYER_ESTARGZ };
 enum { LAYER_LEVEL_FAST = -1, LAYER_LEVEL_SMALL = -2 }; // gzip; zstd uses 1…19
 
+// What is known of the file tree below this layer. Borrowed; called on the worker that packs.
+enum layer_below_kind { LAYER_BELOW_UNKNOWN, LAYER_BELOW_ABSENT, LAYER_BELOW_DIRECTORY, LAYER_BELOW_SYMLINK,
+                        LAYER_BELOW_OTHER };
+struct layer_below_node {
+    uint32_t mode;       // of a directory: permission bits, owner and time that it keeps
+    int64_t uid, gid, mtime_s;
+    const char *target;  // of a symbolic link, borrowed
+};
+struct layer_below {
+    // path is relative, "usr/lib"; ret is filled for directories and links.
+    enum layer_below_kind (*lookup)(const struct layer_below *below, const char *path, struct layer_below_node *ret);
+};
+
 struct layer_spec {
     struct layer_entry *entries;
     size_t n_entries;
     enum layer_algorithm algorithm;
-    int level;
+    int level;           // LAYER_LEVEL_* or 1…19; 0 is LAYER_LEVEL_FAST
     int64_t mtime_s;     // the one time stamp of every entry without its own
+    const struct layer_below *below; // borrowed; NULL: nothing is known
+    char *spool;         // directory for the unpacked members of tar sources; NULL: $TMPDIR or /var/tmp
 };
 
 struct layer_caller { // whose permission counts when the daemon has more rights than its caller
@@ -71,6 +102,8 @@ struct layer_result {
     int64_t tar_size;
     int64_t files;          // entries written
     char *toc_digest;       // eStargz, else NULL
+    struct digest fingerprint; // of what was really read: the key under which to remember the layer, if it is stable
+    bool stable;               // see layer_fingerprint
 };
 
 void layer_spec_clear(struct layer_spec *spec);
@@ -91,5 +124,7 @@ int layer_pack(const struct layer_spec *spec, const struct roots *roots, const s
 // young to be trusted ("racy git"): the result of such a pack must not be remembered. Blocks.
 int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
                       struct monitor *monitor, struct digest *ret, bool *ret_stable, struct error *err);
+// To be remembered is always layer_result.fingerprint, which layer_pack took of what it read: a file that came between the
+// two steps would otherwise be in a layer that is found again without it.
 // Name and version of the engine that makes the bytes, part of every cache key: "isal-2.30.0/b1" …
 const char *layer_engine(const struct layer_spec *spec);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The input fingerprint: a hash over the rules and over what the walk sees of each file without reading it. Two packs of
+// equal fingerprint make equal bytes, provided it is stable: no file's time stamp is so young that a later change could
+// leave it the same ("racy git"). Directories count by their names and attributes only, not by their own time stamps.
+#pragma once
+
+#include <stdbool.h>
+#include <time.h>
+
+#include "base/digest.h"
+#include "layers/layer.h"
+#include "layers/walk.h"
+
+struct fingerprint;
+
+struct fingerprint *fingerprint_new(const struct layer_spec *spec); // the moment from which changes count
+void fingerprint_free(struct fingerprint *fingerprint);             // NULL is fine
+void fingerprint_add(struct fingerprint *fingerprint, const struct walk_item *item);
+void fingerprint_finish(struct fingerprint *fingerprint, struct digest *ret, bool *ret_stable); // once
+
+// Can a change after `since` leave this time stamp as it is? slow: the clock of the file system is another machine's.
+bool fingerprint_racy(const struct timespec *stamp, const struct timespec *since, bool slow);

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// libarchive makes the headers; contents are read from the file straight to where they belong in the block, and passed
+// to libarchive by that very address: with a block size of 0 it hands the pointer on to our write callback, and
+// blocks_append sees that there is nothing to copy. A warning of libarchive is a failure: it means that an entry did not
+// come out as it was asked for.
+#include "layers/pack.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "layers/charset.h"
+#include "layers/links.h"
+#include "layers/source.h"
+
+struct pack {
+    struct blocks *blocks;
+    struct archive *archive;
+    struct archive_entry *entry;
+    struct links *links;
+    struct charset charset;
+    int64_t entries;
+    struct error *err; // of the call under way, for the callback
+};
+
+// --- libarchive ----------------------------------------------------------------------------------------------------
+
+static la_ssize_t write_callback(struct archive *archive, void *context, const void *bytes, size_t len)
+{
+    struct pack *pack = context;
+    if (blocks_append(pack->blocks, bytes, len, pack->err) == 0)
+        return (la_ssize_t)len;
+    archive_set_error(archive, EIO, "the layer could not be written");
+    return -1;
+}
+
+// Judges what libarchive answered. Our callback's own error, if it was that, stands already.
+static int check(struct pack *pack, la_ssize_t status, const char *what)
+{
+    if (status == ARCHIVE_OK)
+        return 0;
+    if (pack->err->code != ERR_NONE)
+        return -1;
+    AUTO_FREE char *text = str_quote(archive_error_string(pack->archive) ? archive_error_string(pack->archive) : "", 512);
+    AUTO_FREE char *quoted = str_quote(what, 512);
+    return error_set(pack->err, ERR_INTERNAL, "the entry %s cannot be written to a tar: %s", quoted, text);
+}
+
+struct pack *pack_new(struct blocks *blocks, struct error *err)
+{
+    struct pack *pack = mem_new(struct pack);
+    pack->blocks = blocks;
+    pack->err = err;
+    pack->links = links_new();
+    pack->archive = archive_write_new();
+    pack->entry = archive_entry_new();
+    if (charset_enter(&pack->charset, err) == 0 &&
+        check(pack, archive_write_set_format_pax_restricted(pack->archive), "-") == 0 &&
+        check(pack, archive_write_set_bytes_per_block(pack->archive, 0), "-") == 0 &&
+        check(pack, archive_write_open(pack->archive, pack, NULL, write_callback, NULL), "-") == 0)
+        return pack;
+    pack_free(pack);
+    return NULL;
+}
+
+void pack_free(struct pack *pack)
+{
+    if (!pack)
+        return;
+    struct error ignored = ERROR_INIT;
+    pack->err = &ignored;
+    archive_write_fail(pack->archive); // without it, free would write an end to an archive that has none
+    archive_write_free(pack->archive);
+    archive_entry_free(pack->entry);
+    error_clear(&ignored);
+    links_free(pack->links);
+    charset_leave(&pack->charset);
+    free(pack);
+}
+
+int64_t pack_entries(const struct pack *pack)
+{
+    return pack->entries;
+}
+
+// --- entries -------------------------------------------------------------------------------------------------------
+
+static void describe(struct pack *pack, const struct walk_item *item)
+{
+    struct archive_entry *entry = pack->entry;
+    archive_entry_clear(entry);
+    archive_entry_copy_pathname(entry, *item->path ? item->path : ".");
+    archive_entry_set_mode(entry, item->mode | AE_IFREG);
+    archive_entry_set_uid(entry, item->uid);
+    archive_entry_set_gid(entry, item->gid);
+    archive_entry_set_mtime(entry, item->mtime_s, 0);
+    archive_entry_set_size(entry, 0);
+}
+
+static int write_header(struct pack *pack, const struct walk_item *item)
+{
+    pack->entries++;
+    return check(pack, archive_write_header(pack->archive, pack->entry), item->path);
+}
+
+static int write_plain(struct pack *pack, const struct walk_item *item, unsigned int type)
+{
+    describe(pack, item);
+    archive_entry_set_filetype(pack->entry, type);
+    if (item->kind == WALK_SYMLINK)
+        archive_entry_copy_symlink(pack->entry, item->target);
+    return write_header(pack, item);
+}
+
+static int write_hard_link(struct pack *pack, const struct walk_item *item, const char *target)
+{
+    describe(pack, item);
+    archive_entry_copy_hardlink(pack->entry, target);
+    return write_header(pack, item);
+}
+
+static int write_bytes(struct pack *pack, const struct walk_item *item, const void *bytes, size_t len)
+{
+    la_ssize_t written = archive_write_data(pack->archive, bytes, len);
+    return check(pack, written == (la_ssize_t)len ? ARCHIVE_OK : ARCHIVE_FATAL, item->path);
+}
+
+// One read, in place. Returns the bytes read, 0 at the end of the file.
+static ssize_t read_in_place(struct pack *pack, const struct walk_item *item, int64_t left)
+{
+    size_t room;
+    uint8_t *place = blocks_room(pack->blocks, &room, pack->err);
+    if (!place)
+        return -1;
+    size_t want = left < (int64_t)room ? (size_t)left : room;
+    ssize_t got;
+    do
+        got = read(item->fd, place, want);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return source_fail(pack->err, errno, "reading", item->shown);
+    if (got > 0 && write_bytes(pack, item, place, (size_t)got) < 0)
+        return -1;
+    return got;
+}
+
+static int fail_short(struct pack *pack, const struct walk_item *item, int64_t left)
+{
+    AUTO_FREE char *shown = str_quote(item->shown, 1024);
+    error_set(pack->err, ERR_SOURCE_CHANGED, "%s shrank while it was read: %lld of %lld bytes are missing", shown,
+              (long long)left, (long long)item->size);
+    error_hint(pack->err, "Post the job again when nothing writes to the tree any more.");
+    return -1;
+}
+
+static int write_from_disk(struct pack *pack, const struct walk_item *item)
+{
+    for (int64_t left = item->size; left > 0;) {
+        ssize_t got = read_in_place(pack, item, left);
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            return fail_short(pack, item, left);
+        left -= got;
+    }
+    struct stat now;
+    if (fstat(item->fd, &now) < 0)
+        return source_fail(pack->err, errno, "reading", item->shown);
+    return source_check_same(item->st, &now, item->shown, pack->err);
+}
+
+static int write_file(struct pack *pack, const struct walk_item *item)
+{
+    if (item->st && item->st->st_nlink > 1) {
+        const char *first = links_meet(pack->links, item->entry, item->st->st_dev, item->st->st_ino, item->path);
+        if (first)
+            return write_hard_link(pack, item, first);
+    }
+    if (blocks_boundary(pack->blocks, item->path, item->size, pack->err) < 0)
+        return -1;
+    describe(pack, item);
+    archive_entry_set_size(pack->entry, item->size);
+    if (write_header(pack, item) < 0)
+        return -1;
+    if (item->fd >= 0 ? write_from_disk(pack, item) < 0
+                      : item->size > 0 && write_bytes(pack, item, item->data, (size_t)item->size) < 0)
+        return -1;
+    return check(pack, archive_write_finish_entry(pack->archive), item->path);
+}
+
+int pack_write(struct pack *pack, const struct walk_item *item, struct error *err)
+{
+    pack->err = err;
+    switch (item->kind) {
+    case WALK_DIRECTORY:
+        return write_plain(pack, item, AE_IFDIR);
+    case WALK_SYMLINK:
+        return write_plain(pack, item, AE_IFLNK);
+    case WALK_FILE:
+        return write_file(pack, item);
+    default:
+        return write_plain(pack, item, AE_IFREG);
+    }
+}
+
+int pack_finish(struct pack *pack, struct error *err)
+{
+    pack->err = err;
+    return check(pack, archive_write_close(pack->archive), "-");
+}

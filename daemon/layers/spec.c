@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "layers/compress.h"
+#include "layers/mode.h"
+#include "layers/source.h"
+#include "layers/walk.h"
+
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static void clear_entry(struct layer_entry *entry)
+{
+    free(entry->from);
+    free(entry->to);
+    free(entry->pointer);
+    free(entry->data);
+    free(entry->target);
+    free(entry->mode);
+    free_texts(entry->exclude, entry->n_exclude);
+    free_texts(entry->ignore_files, entry->n_ignore_files);
+    free_texts(entry->xattrs, entry->n_xattrs);
+}
+
+void layer_spec_clear(struct layer_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_entries; i++)
+        clear_entry(&spec->entries[i]);
+    free(spec->entries);
+    free(spec->spool);
+    *spec = (struct layer_spec){0};
+}
+
+int layer_mode_check(const char *mode, struct error *err)
+{
+    struct mode_rule rule;
+    return mode_parse(&rule, mode, err);
+}
+
+static const char *component_fault(const char *name, size_t len)
+{
+    if (len == 2 && memcmp(name, "..", 2) == 0)
+        return "contains \"..\"";
+    if (len >= 4 && memcmp(name, ".wh.", 4) == 0)
+        return "has a name that begins with .wh. (use the types \"delete\" and \"opaque\")";
+    return NULL;
+}
+
+static const char *path_fault(const char *path)
+{
+    if (path[0] != '/')
+        return "is not absolute";
+    if (strlen(path) > WALK_PATH_MAX)
+        return "is longer than 4096 bytes";
+    if (!str_utf8_valid(path, strlen(path)))
+        return "is not UTF-8";
+    for (const char *next = path; *next;) {
+        size_t len = strcspn(next, "/");
+        const char *fault = component_fault(next, len);
+        if (fault)
+            return fault;
+        next += len + (next[len] == '/');
+    }
+    return NULL;
+}
+
+int layer_path_check(const char *path, struct error *err)
+{
+    const char *fault = path_fault(path);
+    if (!fault)
+        return 0;
+    AUTO_FREE char *quoted = str_quote(path, 256);
+    return error_set(err, ERR_INVALID_REQUEST, "the path \"%s\" in the image %s", quoted, fault);
+}
+
+// The name under which a source goes into a `to` with a trailing slash.
+static char *base_name(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    size_t start = len;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    return mem_strndup(path + start, len - start);
+}
+
+static bool is_root(const char *path)
+{
+    return path[strspn(path, "/")] == '\0';
+}
+
+static char *target_path(const struct layer_entry *entry, bool directory)
+{
+    if (!str_ends(entry->to, "/") || (directory && is_root(entry->to)))
+        return mem_strdup(entry->to);
+    AUTO_FREE char *name = base_name(entry->from);
+    return mem_printf("%s%s", entry->to, name);
+}
+
+// O_PATH first: nothing is opened in earnest before it is known to be a file or a directory.
+static int look_at_source(const struct layer_entry *entry, const struct roots *roots, struct stat *ret,
+                          struct error *err)
+{
+    AUTO_CLOSE int fd = roots_open(roots, entry->from, O_PATH, 0, err);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, ret) < 0)
+        return source_fail(err, errno, "reading", entry->from);
+    return source_check_kind(ret->st_mode, entry->from, err);
+}
+
+static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t priority, const struct roots *roots,
+                    struct error *err)
+{
+    struct stat st;
+    if (look_at_source(entry, roots, &st, err) < 0)
+        return -1;
+    bool directory = S_ISDIR(st.st_mode);
+    AUTO_FREE char *path = target_path(entry, directory);
+    if (layer_path_check(path, err) < 0)
+        return -1;
+    if (!directory && is_root(path))
+        return error_set(err, ERR_INVALID_REQUEST, "a file cannot be the root directory of the image");
+    struct tree_op *op = tree_add(tree, path, directory ? TREE_SOURCE_DIRECTORY : TREE_SOURCE_FILE, priority, entry);
+    op->dev = st.st_dev;
+    op->ino = st.st_ino;
+    return 0;
+}
+
+static int add_named(struct tree *tree, const struct layer_entry *entry, size_t priority, struct error *err)
+{
+    static const enum tree_kind kinds[] = {[LAYER_FILE] = TREE_FILE,           [LAYER_SYMLINK] = TREE_SYMLINK,
+                                           [LAYER_DIRECTORY] = TREE_DIRECTORY, [LAYER_DELETE] = TREE_DELETE,
+                                           [LAYER_OPAQUE] = TREE_OPAQUE};
+    bool directory = entry->type == LAYER_DIRECTORY || entry->type == LAYER_OPAQUE;
+    if (!directory && is_root(entry->to))
+        return error_set(err, ERR_INVALID_REQUEST, "the root directory of the image can only be a directory");
+    if (entry->type == LAYER_SYMLINK &&
+        (!entry->target || !*entry->target || strlen(entry->target) > SOURCE_TARGET_MAX ||
+         !str_utf8_valid(entry->target, strlen(entry->target))))
+        return error_set(err, ERR_INVALID_REQUEST, "the target of a link must be 1 to 4096 bytes of UTF-8");
+    tree_add(tree, entry->to, kinds[entry->type], priority, entry);
+    return 0;
+}
+
+static int add_entry(struct tree *tree, const struct layer_entry *entry, size_t priority, const struct roots *roots,
+                     struct error *err)
+{
+    if (layer_path_check(entry->to, err) < 0)
+        return -1;
+    if (entry->n_exclude || entry->n_ignore_files || entry->n_xattrs || entry->symlinks == LAYER_SYMLINKS_FOLLOW)
+        return error_set(err, ERR_INVALID_REQUEST, "exclude, ignore_files, xattrs and symlinks: follow are not supported yet");
+    switch (entry->type) {
+    case LAYER_COPY:
+        return add_copy(tree, entry, priority, roots, err);
+    case LAYER_TAR:
+    case LAYER_CONTEXT:
+        return error_set(err, ERR_INVALID_REQUEST, "tar sources are not supported yet");
+    default:
+        return add_named(tree, entry, priority, err);
+    }
+}
+
+struct tree *spec_to_tree(const struct layer_spec *spec, const struct roots *roots, struct error *err)
+{
+    if (compress_level_check(spec->algorithm, spec->level, err) < 0)
+        return NULL;
+    struct tree *tree = tree_new();
+    for (size_t i = 0; i < spec->n_entries; i++) {
+        if (add_entry(tree, &spec->entries[i], i, roots, err) == 0)
+            continue;
+        if (!err->pointer)
+            err->pointer = mem_strdup_null(spec->entries[i].pointer);
+        tree_free(tree);
+        return NULL;
+    }
+    return tree;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a spec says about paths of the image, as a tree of names: which entry puts what where, with the number of the
+// entry as its priority, because later entries win. Directories that are copied stand here only at their target; the walk
+// (layers/walk.h) merges what they hold on disk with what stands here.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "layers/layer.h"
+
+enum tree_kind {
+    TREE_SOURCE_DIRECTORY, // a copied directory: its contents land here
+    TREE_SOURCE_FILE,      // a copied file
+    TREE_FILE,             // inline bytes, or a member of a tar
+    TREE_SYMLINK,
+    TREE_DIRECTORY,
+    TREE_DELETE,
+    TREE_OPAQUE,
+};
+
+// A member of a tar source; owned by its tree.
+struct tree_member {
+    uint32_t mode;    // with file type
+    int64_t size;
+    int64_t offset;   // of the content in the spool
+    uint64_t link_id; // equal and not 0: hard links of each other
+    const struct layer_xattr *xattrs;
+    size_t n_xattrs;
+    char target[];    // of a symlink
+};
+
+struct tree_op {
+    struct tree_op *next; // lower or equal priority
+    enum tree_kind kind;
+    size_t priority;
+    const struct layer_entry *entry;
+    const struct tree_member *member; // NULL unless from a tar
+    uint64_t dev, ino;                // TREE_SOURCE_*: what stood there when the tree was made
+};
+
+struct tree_node {
+    struct tree_node *next_sibling;
+    struct tree_node *first_child;
+    struct tree_node *next_made; // all nodes, for freeing
+    struct tree_op *ops;         // highest priority first
+    size_t top;                  // highest priority below this node; only valid if it has children
+    char name[];
+};
+
+struct tree;
+
+struct tree *tree_new(void);
+void tree_free(struct tree *tree); // NULL is fine
+struct tree_node *tree_root(struct tree *tree);
+struct tree_node *tree_find(struct tree *tree, const struct tree_node *parent, const char *name); // or NULL
+// Adds one operation at an absolute or relative image path (already checked). The returned op is the tree's; within one
+// priority a later call replaces the earlier one of the same path.
+struct tree_op *tree_add(struct tree *tree, const char *path, enum tree_kind kind, size_t priority,
+                         const struct layer_entry *entry);
+// Memory that lives as long as the tree.
+void *tree_alloc(struct tree *tree, size_t bytes);
+size_t tree_nodes(const struct tree *tree);
