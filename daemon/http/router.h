@@ -15,7 +15,7 @@ struct route {
     enum right right;
     enum body_kind body;
     const char *const *media;  // accepted body types, NULL-terminated; NULL: application/json for BODY_JSON
-    size_t max_body;           // 0: 1 MiB
+    size_t max_body;           // 0: 1 MiB, for BODY_STREAM no limit
     void (*handle)(struct request *request, void *app);
 };
 

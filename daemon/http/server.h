@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/loop.h"
+#include "base/mailbox.h"
 #include "http/router.h"
 
 struct server;
@@ -13,10 +14,15 @@ struct server_options {
     struct loop *loop;
     const struct route *routes;
     void *app;                   // given to handlers
+    struct mailbox *mailbox;     // for bodies that stream to a worker; NULL if no route has BODY_STREAM
     const char *token_file;      // bearer token for TCP; trailing newline ignored
     const char *const *hosts;    // Host names that are ours beside localhost, 127.0.0.1, [::1]; or NULL
+    const char *const *page_paths; // what the status page may GET, "/x" or "/x/*"; NULL-terminated, or NULL
+    // Limits; 0 means the value given here.
     int64_t heartbeat_ms;        // 10,000
     int64_t header_timeout_ms;   // 10,000
+    int64_t idle_ms;             // between requests on one connection; 30,000
+    int64_t body_timeout_ms;     // a whole JSON body, or one stall of a streamed one; 30,000
     int64_t drain_write_ms;      // a reader that does not drain for so long is cut; 30,000
     size_t max_connections;      // 16,384
     const char *socket_group;    // or NULL
@@ -36,6 +42,10 @@ void server_quiesce(struct server *server);
 void server_free(struct server *server);
 
 struct server_stats {
-    int64_t connections, streams, requests, refused;
+    int64_t connections, streams;  // open now
+    int64_t requests;              // since the start
+    int64_t refused;               // at the door: guard and rights
+    int64_t cut;                   // connections ended because the client was too slow or gone
+    int64_t status_class[6];       // [2]: answers 2xx, …
 };
 void server_stats(const struct server *server, struct server_stats *ret);
