@@ -106,6 +106,8 @@ int transport_error(const struct transport_stream *stream, struct error *err)
     if (stream->denied)
         return refused_address(err, stream);
     switch (stream->code) {
+    case CURLE_OUT_OF_MEMORY: // also what a header line beyond libcurl's own limit gives
+        return stream->connected && !stream->head_done ? broken_protocol(err, stream) : other(err, stream);
     case CURLE_COULDNT_RESOLVE_HOST:
         unreachable(err, stream, "has no address: the name could not be resolved");
         error_hint(err, "check the registry's name and the DNS settings");

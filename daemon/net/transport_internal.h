@@ -57,7 +57,6 @@ struct transport_stream {
     bool proxied;
     CURL *easy;
     struct curl_slist *headers;
-    char *url_text;
     struct http_answer answer;
     struct strbuf body;
     size_t header_bytes;

@@ -220,7 +220,6 @@ static void set_policy(struct transport_stream *stream)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)((options->idle_ms + 999) / 1000));
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
@@ -246,6 +245,18 @@ static void set_callbacks(struct transport_stream *stream)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, stream);
 }
 
+// libcurl gets the origin to connect to and, apart from it, the request target: its own parser would re-encode some bytes
+// of path and query.
+static void set_target(struct transport_stream *stream)
+{
+    const struct url *url = &stream->call->url;
+    AUTO_FREE char *origin = url_origin(url), *whole = url_format(url);
+    AUTO_FREE char *path = mem_printf("%s%s%s", url->path, url->query ? "?" : "", url->query ? url->query : "");
+    bool absolute = stream->proxied && str_equal(url->scheme, "http");
+    curl_easy_setopt(stream->easy, CURLOPT_URL, origin);
+    curl_easy_setopt(stream->easy, CURLOPT_REQUEST_TARGET, absolute ? whole : path);
+}
+
 int transport_setup(struct transport_stream *stream, const struct secret *authorization, struct error *err)
 {
     if (add_headers(stream, authorization, err) != 0)
@@ -253,8 +264,7 @@ int transport_setup(struct transport_stream *stream, const struct secret *author
     stream->easy = curl_easy_init();
     if (!stream->easy)
         abort(); // out of memory, as base/mem.h
-    stream->url_text = url_format(&stream->call->url);
-    curl_easy_setopt(stream->easy, CURLOPT_URL, stream->url_text);
+    set_target(stream);
     curl_easy_setopt(stream->easy, CURLOPT_HTTPHEADER, stream->headers);
     curl_easy_setopt(stream->easy, CURLOPT_USERAGENT, stream->multi->transport->user_agent);
     set_policy(stream);

@@ -57,7 +57,6 @@ void transport_stream_free(struct transport_stream *stream)
     }
     free_headers(stream->headers);
     list_remove(&stream->link);
-    free(stream->url_text);
     http_answer_clear(&stream->answer);
     strbuf_free(&stream->body);
     error_clear(&stream->err);
