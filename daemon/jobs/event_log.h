@@ -7,21 +7,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "jobs/event.h"
 
 struct engine;
 struct engine_caller;
 struct event_reader;
-
-struct event {
-    int refs;
-    int64_t seq;     // 0: not kept
-    int64_t cursor;
-    size_t len;
-    const char *type; // borrowed from line's object
-    char line[];     // the JSON object, without newline
-};
-struct event *event_ref(struct event *event);
-void event_unref(struct event *event);
 
 struct event_reader_options {
     const char *job;      // NULL: all jobs the caller may see
@@ -32,14 +22,17 @@ struct event_reader_options {
     void *arg;
 };
 
-// ready(arg, reader or NULL, err): ERR_NOT_FOUND, ERR_EVENTS_EXPIRED (its hint tells oldest_seq; *ret_oldest of
-// event_reader_error_oldest), may be called before this returns.
+// ready(arg, reader or NULL, err, oldest_seq): ERR_NOT_FOUND; ERR_EVENTS_EXPIRED when the event after `since` is not kept any
+// more (oldest_seq is the first that is; its hint tells too) or a cursor was never given. May be called before this returns.
+// A kept event is shown once it is durable, so no crash takes back what a reader has seen; job.finished is shown when the
+// job is terminal for all others, too.
 void event_reader_open(struct engine *engine, const struct event_reader_options *options,
                        const struct engine_caller *caller,
                        void (*ready)(void *arg, struct event_reader *reader, const struct error *err, int64_t oldest_seq),
                        void *arg);
 enum event_next { EVENT_NEXT_EVENT, EVENT_NEXT_WAIT, EVENT_NEXT_END };
-// The next event (new reference in *ret), or wait for wake, or the end (after job.finished, follow=0 exhausted, log closed).
+// The next event (new reference in *ret), or wait for wake, or the end (after job.finished, follow=0 exhausted, log closed;
+// without job.finished when the job was forgotten or the store fails: the stream was cut).
 enum event_next event_reader_next(struct event_reader *reader, struct event **ret);
 // A heartbeat event for this reader, new reference (type "heartbeat").
 struct event *event_reader_heartbeat(struct event_reader *reader);

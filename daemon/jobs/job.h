@@ -36,6 +36,12 @@ int job_attempt(const struct job *job);
 void job_submit_step(struct job *job, struct step *step); // takes the step; runs when a worker and its hosts are free
 // Journals what a later attempt may rely on, durably, then calls advance. Replaces the one before. Takes the reference.
 void job_checkpoint(struct job *job, json_t *checkpoint);
+// Keeps the job open while the plan waits for something that is neither step nor checkpoint (an answer of the store, say):
+// each hold is answered by one release, which calls advance. The job stays valid until then; a plan that was given up
+// meanwhile is not asked any more.
+void job_hold(struct job *job);
+void job_release(struct job *job);
+bool job_ending(const struct job *job); // cancelled or failed: what is submitted now is freed at once
 // A kept event; takes the members' reference.
 void job_event(struct job *job, const char *type, json_t *members);
 void job_warning(struct job *job, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));

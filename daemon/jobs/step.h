@@ -35,21 +35,22 @@ struct step {
     char *hosts[STEP_HOSTS_MAX]; // registries it will ask: the gate is passed for each before it is queued; owned
     char *flight_key;         // same key in flight: one runs, the others wait and join; NULL: never; owned
     int64_t size_hint;        // bytes to move; smaller goes first within a job
+    bool cached;              // set by run: nothing had to be done (`cached` of step.finished)
     struct monitor monitor;
     // engine's own
-    struct job *job;
+    struct job *job;          // NULL: a query
     struct engine *engine;
-    struct error error;
-    int attempt;
-    int64_t started_ms;
-    struct list link;         // ready, waiting or running list
-    struct list flight_link;
-    struct letter letter;
-    void *work;
+    struct error error;       // of the last run
+    int attempt;              // runs begun so far
+    struct task *task;        // its way through the engine
 };
 
 // Fills the base members; texts are copied. The concrete step sets hosts, flight_key, size_hint afterwards.
 void step_init(struct step *step, const struct step_ops *ops, const char *name, const char *blob);
+// Ends a step that was never submitted. The engine ends those it was given in the same way: the base's texts and error are
+// freed and set to NULL, then ops->free ends the rest and the memory.
+void step_free(struct step *step);
 // Worker or loop: an event of the job, through the mailbox when called on a worker. members: takes the reference; NULL for
-// none. kept events only (blob.state, warning, log).
+// none. kept events only (blob.state, warning, log). Dropped for a query. The `state` of the last blob.state is the
+// `phase` of the progress events. Only while the step runs, or on the loop in done/joined.
 void step_event(struct step *step, const char *type, json_t *members);
