@@ -26,27 +26,32 @@ struct pack {
     struct charset charset;
     int64_t entries;
     struct error *err; // of the call under way, for the callback
+    bool ending;
 };
 
 // --- libarchive ----------------------------------------------------------------------------------------------------
 
+// A failure of ours is only noted and seen by check(): libarchive would fall into its fatal state, in which it does not free
+// everything. Once the pack is being freed nothing more is taken, so that no rest of an entry is filled up with zeros.
 static la_ssize_t write_callback(struct archive *archive, void *context, const void *bytes, size_t len)
 {
+    (void)archive;
     struct pack *pack = context;
-    if (blocks_append(pack->blocks, bytes, len, pack->err) == 0)
-        return (la_ssize_t)len;
-    archive_set_error(archive, EIO, "the layer could not be written");
-    return -1;
+    if (pack->ending)
+        return -1;
+    if (pack->err->code == ERR_NONE)
+        blocks_append(pack->blocks, bytes, len, pack->err);
+    return (la_ssize_t)len;
 }
 
-// Judges what libarchive answered. Our callback's own error, if it was that, stands already.
 static int check(struct pack *pack, la_ssize_t status, const char *what)
 {
-    if (status == ARCHIVE_OK)
-        return 0;
     if (pack->err->code != ERR_NONE)
         return -1;
-    AUTO_FREE char *text = str_quote(archive_error_string(pack->archive) ? archive_error_string(pack->archive) : "", 512);
+    if (status == ARCHIVE_OK)
+        return 0;
+    const char *why = archive_error_string(pack->archive);
+    AUTO_FREE char *text = str_quote(why ? why : "no reason given", 512);
     AUTO_FREE char *quoted = str_quote(what, 512);
     return error_set(pack->err, ERR_INTERNAL, "the entry %s cannot be written to a tar: %s", quoted, text);
 }
@@ -72,12 +77,9 @@ void pack_free(struct pack *pack)
 {
     if (!pack)
         return;
-    struct error ignored = ERROR_INIT;
-    pack->err = &ignored;
-    archive_write_fail(pack->archive); // without it, free would write an end to an archive that has none
+    pack->ending = true;
     archive_write_free(pack->archive);
     archive_entry_free(pack->entry);
-    error_clear(&ignored);
     links_free(pack->links);
     charset_leave(&pack->charset);
     free(pack);
