@@ -183,12 +183,20 @@ const struct host_settings *host_table_get(const struct host_table *table, const
     return &entry->counts;
 }
 
+// Of the entry itself: certificates for just this host are of use with TLS only.
+static bool has_certificates(const struct entry *entry)
+{
+    return entry && (entry->written.ca_file || entry->written.ca_pem || entry->written.client_cert);
+}
+
 const char *host_table_scheme(const struct host_table *table, const char *registry)
 {
     AUTO_FREE char *host = NULL;
     int port;
     split_name(registry, &host, &port);
     // Without a port the entry for the scheme's own port may be meant: [host NAME:80] says http, too.
-    bool plain = url_is_loopback_name(host) || host_table_get(table, host, port ? port : 80)->plain_http;
-    return plain ? "http" : "https";
+    bool plain = host_table_get(table, host, port ? port : 80)->plain_http;
+    bool loopback = url_is_loopback_name(host) && !has_certificates(find_exact(table, host, port)) &&
+                    !has_certificates(find_exact(table, host, 0));
+    return plain || loopback ? "http" : "https";
 }

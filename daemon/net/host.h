@@ -36,6 +36,6 @@ void host_table_add(struct host_table *table, struct host_settings *settings);
 int host_table_load_certs(struct host_table *table, const char *directory, struct error *err);
 // Exact host:port first, then host, then "*". Never NULL. Host names match exactly and label-wise, never by substring.
 const struct host_settings *host_table_get(const struct host_table *table, const char *host, int port);
-// http or https for a registry "host[:port]" as written in a reference: https, but http for literal loopback names and
-// addresses and for plain_http hosts. Never a silent fallback.
+// http or https for a registry "host[:port]" as written in a reference: https, but http for plain_http hosts and for literal
+// loopback names and addresses that have no certificates configured for just them. Never a silent fallback.
 const char *host_table_scheme(const struct host_table *table, const char *registry);
