@@ -248,17 +248,6 @@ static bool is_ready(void *arg, struct error *err)
     return false;
 }
 
-static void put_server_stats(void *arg, json_t *into)
-{
-    struct daemon *d = arg;
-    struct server_stats stats;
-    server_stats(d->server, &stats);
-    json_object_set_new(into, "connections", json_integer(stats.connections));
-    json_object_set_new(into, "streams", json_integer(stats.streams));
-    json_object_set_new(into, "requests", json_integer(stats.requests));
-    json_object_set_new(into, "refused", json_integer(stats.refused));
-}
-
 // Where the token is made when none was given: beside the socket, in the directory that lives as long as the machine is up.
 static char *default_token_file(const struct config *c)
 {
@@ -289,14 +278,13 @@ static int open_server(struct daemon *d, struct error *err)
                           .contexts_directory = d->contexts_directory,
                           .started_wall_ms = clock_wall_ms(),
                           .ready = is_ready,
-                          .ready_arg = d,
-                          .server_stats = put_server_stats,
-                          .server_stats_arg = d};
+                          .ready_arg = d};
     d->server = server_new(&(struct server_options){.loop = d->loop,
                                                     .routes = app_routes,
                                                     .app = &d->app,
                                                     .mailbox = d->mailbox,
                                                     .token_file = d->token_file,
+                                                    .page_paths = app_page_paths,
                                                     .hosts = (const char *const *)c->hosts.items,
                                                     .heartbeat_ms = c->heartbeat_ms,
                                                     .header_timeout_ms = c->header_timeout_ms,
@@ -306,6 +294,7 @@ static int open_server(struct daemon *d, struct error *err)
                                                     .admins = d->admins,
                                                     .n_admins = c->admins.count},
                            err);
+    d->app.server = d->server;
     return d->server ? 0 : -1;
 }
 

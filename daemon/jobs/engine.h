@@ -10,9 +10,9 @@
 #include "jobs/event_log.h"
 #include "jobs/job.h"
 #include "jobs/step.h"
-#include "store/store.h"
 
 struct engine;
+struct store;
 
 // May a host be asked now? The governor of `net`, seen through two functions.
 struct engine_gate {
