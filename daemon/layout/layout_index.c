@@ -27,6 +27,16 @@ int layout_index_check_version(const char *bytes, size_t len, struct error *err)
     return error_set(err, ERR_REGISTRY_PROTOCOL, "the layout has the version '%s'; 1.x is understood", quoted);
 }
 
+int layout_index_parse(struct manifest *ret, const char *bytes, size_t len, struct error *err)
+{
+    if (manifest_parse(ret, bytes, len, NULL, err) < 0)
+        return error_wrap(err, LAYOUT_INDEX_FILE);
+    if (ret->is_index)
+        return 0;
+    manifest_clear(ret);
+    return error_set(err, ERR_REGISTRY_PROTOCOL, LAYOUT_INDEX_FILE " is not an index");
+}
+
 static const char *name_of(const struct descriptor *child)
 {
     return json_get_string(child->annotations, REF_NAME);

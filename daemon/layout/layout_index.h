@@ -15,6 +15,8 @@ enum { LAYOUT_VERSION_BYTES_MAX = 4096 };
 
 // Is this the content of an oci-layout file of a version that is understood? ERR_REGISTRY_PROTOCOL.
 int layout_index_check_version(const char *bytes, size_t len, struct error *err);
+// As manifest_parse, of an index.json. ret may be cleared after a failure too.
+int layout_index_parse(struct manifest *ret, const char *bytes, size_t len, struct error *err);
 // The child that a tag names (annotation org.opencontainers.image.ref.name); tag NULL: the only child, else "latest"; a digest
 // finds the child with that digest. Borrowed; NULL with ERR_IMAGE_NOT_FOUND, which lists the tags there are, or
 // ERR_REGISTRY_PROTOCOL if the tag names two different manifests.

@@ -42,3 +42,15 @@ int layout_read_manifest(const char *bytes, size_t len, const struct descriptor 
     manifest_clear(ret);
     return -1;
 }
+
+int layout_read_descriptor(const char *bytes, size_t len, const struct digest *digest, struct descriptor *ret,
+                           struct error *err)
+{
+    struct descriptor asked = {.digest = *digest, .size = -1};
+    struct manifest m;
+    if (layout_read_manifest(bytes, len, &asked, &m, err) < 0)
+        return -1;
+    descriptor_init(ret, m.media_type, digest, (int64_t)len);
+    manifest_clear(&m);
+    return 0;
+}

@@ -12,3 +12,6 @@ char *layout_read_all(struct reader_at *reader, const char *name, size_t max, si
 // Verifies the bytes of a manifest against its descriptor and parses them.
 int layout_read_manifest(const char *bytes, size_t len, const struct descriptor *descriptor, struct manifest *ret,
                          struct error *err);
+// The descriptor of a manifest that is known by its digest only.
+int layout_read_descriptor(const char *bytes, size_t len, const struct digest *digest, struct descriptor *ret,
+                           struct error *err);

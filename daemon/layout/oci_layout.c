@@ -144,9 +144,16 @@ struct content {
     bool has_other;
 };
 
+// What an interrupted writer of ours may have left does not count.
+static bool is_leftover(const char *name)
+{
+    return str_starts(name, ".dray-") || str_starts(name, "." LAYOUT_INDEX_FILE ".") ||
+           str_starts(name, "." LAYOUT_VERSION_FILE ".");
+}
+
 static void look_at(struct content *content, const char *name)
 {
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || str_starts(name, ".dray-"))
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || is_leftover(name))
         return;
     if (strcmp(name, LAYOUT_VERSION_FILE) == 0)
         content->has_version = true;
@@ -192,6 +199,8 @@ static int make_directory(int dirfd, const char *name, struct error *err)
 {
     if (mkdirat(dirfd, name, 0755) < 0)
         return errno == EEXIST ? 0 : error_set_errno(err, errno, "cannot make the directory %s", name);
+    if (fchmodat(dirfd, name, 0755, 0) < 0) // whatever the umask
+        return error_set_errno(err, errno, "cannot set the mode of the directory %s", name);
     return file_fsync_directory(dirfd, err);
 }
 
@@ -223,13 +232,23 @@ static int prepare(struct oci_layout *layout, struct error *err)
     return 0;
 }
 
-struct oci_layout *oci_layout_create(const struct roots *roots, const char *path, struct error *err)
+// The directory may be a root itself, which has no parent that may be opened, so it is made only if it is not there.
+static struct oci_layout *open_or_make(const struct roots *roots, const char *path, struct error *err)
 {
     const char *name = NULL;
+    struct oci_layout *layout = open_directory(roots, path, err);
+    if (layout || err->code != ERR_PATH_NOT_FOUND)
+        return layout;
+    error_clear(err);
     AUTO_CLOSE int parent = roots_open_parent(roots, path, &name, err);
     if (parent < 0 || make_directory(parent, name, err) < 0)
         return NULL;
-    struct oci_layout *layout = open_directory(roots, path, err);
+    return open_directory(roots, path, err);
+}
+
+struct oci_layout *oci_layout_create(const struct roots *roots, const char *path, struct error *err)
+{
+    struct oci_layout *layout = open_or_make(roots, path, err);
     if (!layout || prepare(layout, err) == 0)
         return layout;
     wrap(layout, err);
@@ -246,35 +265,20 @@ static int read_index(struct oci_layout *layout, struct manifest *ret, struct er
 {
     size_t len = 0;
     AUTO_FREE char *bytes = read_part(layout, LAYOUT_INDEX_FILE, MANIFEST_BYTES_MAX, &len, err);
-    if (!bytes)
-        return -1;
-    if (manifest_parse(ret, bytes, len, NULL, err) < 0)
-        return error_wrap(err, LAYOUT_INDEX_FILE);
-    if (ret->is_index)
-        return 0;
-    manifest_clear(ret);
-    return error_set(err, ERR_REGISTRY_PROTOCOL, LAYOUT_INDEX_FILE " is not an index");
+    return bytes ? layout_index_parse(ret, bytes, len, err) : -1;
 }
 
 // A child of an index of the layout has no entry of its own: its own bytes tell what it is.
 static int find_by_digest(struct oci_layout *layout, const char *text, struct descriptor *ret, struct error *err)
 {
     struct digest digest;
-    struct manifest m;
     char name[BLOB_NAME_MAX];
     size_t len = 0;
     if (digest_parse(&digest, text, err) < 0)
         return -1;
     blob_name(&digest, name);
     AUTO_FREE char *bytes = read_file(layout, name, MANIFEST_BYTES_MAX, &len, err);
-    if (!bytes || manifest_parse(&m, bytes, len, NULL, err) < 0)
-        return -1;
-    descriptor_init(ret, m.media_type, &digest, (int64_t)len);
-    int result = manifest_verify(&m, ret, err);
-    if (result < 0)
-        descriptor_clear(ret);
-    manifest_clear(&m);
-    return result;
+    return bytes ? layout_read_descriptor(bytes, len, &digest, ret, err) : -1;
 }
 
 int oci_layout_resolve(struct oci_layout *layout, const char *tag, struct descriptor *ret, struct error *err)

@@ -2,7 +2,8 @@
 //
 // OCI image layout directories (OCI image-spec image-layout.md), read and written. Writers of this process are serialised
 // per directory and all writers by flock(2) on the layout's `.dray.lock`; index.json is replaced atomically, last.
-// Blocking: workers only. A layout is opened for one job; its calls are made by one worker at a time unless said.
+// Blocking: workers only. A layout is opened for one job; its calls are made by one worker at a time unless said. The roots
+// must outlive it.
 #pragma once
 
 #include "base/file.h"

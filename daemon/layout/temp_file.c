@@ -31,12 +31,12 @@ static void make_name(char *name, size_t size)
     snprintf(name, size, TEMP_PREFIX "%016llx", number);
 }
 
-// False if a sweep took the file between open and lock. A file system without locks is not swept either.
-static bool lock_new(int fd)
+// Published files have the same mode whatever the umask of the service. False if a sweep took the file between open and lock. A file system without locks is not swept either.
+static bool prepare(int fd, mode_t mode)
 {
     struct stat st;
     bool taken = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-    return !taken && fstat(fd, &st) == 0 && st.st_nlink == 1;
+    return !taken && fchmod(fd, mode) == 0 && fstat(fd, &st) == 0 && st.st_nlink == 1;
 }
 
 int temp_file_open(struct temp_file *ret, int dirfd, mode_t mode, struct error *err)
@@ -49,7 +49,7 @@ int temp_file_open(struct temp_file *ret, int dirfd, mode_t mode, struct error *
         failure = fd < 0 ? errno : EEXIST;
         if (fd < 0 && failure != EEXIST)
             break;
-        if (fd < 0 || !lock_new(fd))
+        if (fd < 0 || !prepare(fd, mode))
             continue;
         ret->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
         ret->fd = fd;

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,68 +18,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "layout/oci_layout.h"
+#include "layout/room.h"
 
 #define EMPTY_INDEX "{\"manifests\":[],\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"schemaVersion\":2}"
-
-struct room {
-    char directory[64];
-    struct roots *roots;
-};
-
-static char *path_in(const struct room *room, const char *name)
-{
-    return mem_printf("%s/%s", room->directory, name);
-}
-
-static int setup(void **state)
-{
-    CLEANUP(error_clear) struct error err = ERROR_INIT;
-    struct room *room = mem_new(struct room);
-    strcpy(room->directory, "/tmp/dray-layout-XXXXXX");
-    assert_non_null(mkdtemp(room->directory));
-    AUTO_FREE char *root = path_in(room, "root");
-    assert_int_equal(mkdir(root, 0755), 0);
-    room->roots = roots_new("output root", "--output-root");
-    assert_int_equal(roots_add(room->roots, root, &err), 0);
-    *state = room;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    CLEANUP(error_clear) struct error err = ERROR_INIT;
-    struct room *room = *state;
-    roots_free(room->roots);
-    assert_int_equal(file_remove_tree(AT_FDCWD, room->directory, &err), 0);
-    free(room);
-    return 0;
-}
-
-static void put_file(const struct room *room, const char *name, const char *text)
-{
-    AUTO_FREE char *path = path_in(room, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-static void make_directory(const struct room *room, const char *name)
-{
-    AUTO_FREE char *path = path_in(room, name);
-    assert_int_equal(mkdir(path, 0755), 0);
-}
-
-static char *get_file(const struct room *room, const char *name)
-{
-    CLEANUP(error_clear) struct error err = ERROR_INIT;
-    AUTO_FREE char *path = path_in(room, name);
-    size_t len;
-    char *text = file_read(path, 1 << 20, &len, &err);
-    if (!text)
-        fail_msg("%s", err.detail);
-    return text;
-}
 
 static struct oci_layout *create(const struct room *room, const char *name, struct error *err)
 {
@@ -119,18 +59,6 @@ static void put_image(struct oci_layout *layout, const char *text, struct descri
     descriptor_init(ret, m.media_type, &digest, (int64_t)m.len);
     manifest_clear(&m);
     descriptor_clear(&config);
-}
-
-static size_t count_entries(const struct room *room, const char *name)
-{
-    AUTO_FREE char *path = path_in(room, name);
-    DIR *directory = opendir(path);
-    size_t n = 0;
-    assert_non_null(directory);
-    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
-        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(directory);
-    return n;
 }
 
 static void test_create(void **state)
@@ -529,8 +457,6 @@ static void test_child_by_digest(void **state)
     descriptor_clear(&child);
     oci_layout_close(layout);
 }
-
-#define WITH_ROOM(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
