@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "jobs/engine.h"
+#include "store/store.h"
 
 struct job;
 
