@@ -41,6 +41,8 @@
 
 enum { HOUSEKEEPING_MS = 60000, WATCHDOG_STEP_MS = 600000 };
 
+#define SPOOL_BYTES_MAX ((int64_t)64 << 30)
+
 struct daemon {
     const struct config *config;
     int lock_fd;
@@ -61,6 +63,7 @@ struct daemon {
     struct server *server;
     struct image_context images;
     struct app app;
+    int spool_dirfd;
     char *contexts_directory, *token_file;
     uint32_t *admins;
     struct loop_timer *housekeeping, *watchdog;
@@ -105,9 +108,13 @@ static int lock_state(struct daemon *d, struct error *err)
 static int open_directories(struct daemon *d, struct error *err)
 {
     d->contexts_directory = mem_printf("%s/contexts", d->config->cache_dir);
+    AUTO_FREE char *spool = mem_printf("%s/spool", d->config->cache_dir);
     if (file_make_directory(d->config->state_dir, 0700, err) || file_make_directory(d->config->cache_dir, 0700, err) ||
-        file_make_directory(d->contexts_directory, 0700, err))
+        file_make_directory(d->contexts_directory, 0700, err) || file_make_directory(spool, 0700, err))
         return -1;
+    d->spool_dirfd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->spool_dirfd < 0)
+        return error_set_errno(err, errno, "cannot open %s", spool);
     return lock_state(d, err);
 }
 
@@ -204,6 +211,8 @@ static int open_crafts(struct daemon *d, struct error *err)
                                        .build_roots = d->build_roots,
                                        .output_roots = d->output_roots,
                                        .contexts_directory = d->contexts_directory,
+                                       .spool_dirfd = d->spool_dirfd,
+                                       .spool_bytes_max = SPOOL_BYTES_MAX,
                                        .default_created_s = d->config->source_date_epoch,
                                        .privileged = geteuid() == 0};
     image_context_set(&d->images);
@@ -302,7 +311,7 @@ struct daemon *daemon_new(const struct config *config, struct error *err)
 {
     struct daemon *d = mem_new(struct daemon);
     d->config = config;
-    d->lock_fd = -1;
+    d->lock_fd = d->spool_dirfd = -1;
     if (open_directories(d, err) || open_stores(d, err) || open_network(d, err) || open_crafts(d, err) ||
         open_engine(d, err) || open_server(d, err)) {
         daemon_free(d);
@@ -433,6 +442,8 @@ void daemon_free(struct daemon *d)
     mailbox_free(d->mailbox);
     loop_free(d->loop);
     free(d->contexts_directory);
+    if (d->spool_dirfd >= 0)
+        close(d->spool_dirfd);
     free(d->token_file);
     free(d->admins);
     if (d->lock_fd >= 0)

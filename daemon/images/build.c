@@ -174,6 +174,7 @@ static int build_start(struct job *job, const json_t *spec, const json_t *auth, 
     plan->layers = mem_calloc(plan->spec.n_layers, sizeof(*plan->layers));
     for (size_t i = 0; i < plan->spec.n_platforms; i++)
         plan->variants[i].platform = &plan->spec.platforms[i];
+    publish_pin(&plan->spec.base, json_get_string(json_object_get(checkpoint, "inputs"), "base"));
     endpoint_init(&plan->base, plan->context, &plan->spec.base, plan->auth);
     plan->publish = publish_new(&(struct publish_options){.job = job,
                                                           .context = plan->context,
@@ -181,7 +182,7 @@ static int build_start(struct job *job, const json_t *spec, const json_t *auth, 
                                                           .auth = auth,
                                                           .auth_set = plan->auth});
     *ret_plan = plan;
-    if (str_equal(json_get_string(checkpoint, "phase"), "tags")) {
+    if (publish_can_resume(plan->publish, checkpoint)) {
         plan->sealed = true;
         return publish_resume(plan->publish, checkpoint, err);
     }

@@ -233,7 +233,9 @@ static int seal(struct build_plan *plan, struct error *err)
         built[family] = true;
         roots[t] = root_of_family[family];
     }
-    return publish_seal(plan->publish, list, count, roots, NULL, err);
+    const struct manifest *base = plan->root.bytes ? &plan->root : &plan->variants[0].base;
+    json_t *inputs = base->bytes ? json_pack("{s:s}", "base", base->digest.text) : NULL;
+    return publish_seal(plan->publish, list, count, roots, inputs, err);
 }
 
 int build_assemble(struct build_plan *plan, struct error *err)

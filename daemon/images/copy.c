@@ -146,8 +146,11 @@ static int seal(struct copy_plan *plan, struct error *err)
 {
     plan->sealed = true;
     struct manifest *root = &plan->resolved[0].manifest;
-    if (plan->spec.n_platforms && !plan->spec.sparse && prune_index(plan, root, err))
+    json_t *inputs = json_pack("{s:s}", "source", root->digest.text);
+    if (plan->spec.n_platforms && !plan->spec.sparse && prune_index(plan, root, err)) {
+        json_decref(inputs);
         return -1;
+    }
     struct manifest *manifests = mem_calloc(plan->n_resolved, sizeof(*manifests));
     for (size_t i = 0; i < plan->n_resolved; i++)
         manifest_move(&manifests[plan->n_resolved - 1 - i], &plan->resolved[i].manifest);
@@ -155,7 +158,7 @@ static int seal(struct copy_plan *plan, struct error *err)
     for (size_t t = 0; t < plan->spec.targets.count; t++)
         roots[t] = plan->n_resolved - 1;
     publish_plan(plan->publish, false);
-    return publish_seal(plan->publish, manifests, plan->n_resolved, roots, NULL, err);
+    return publish_seal(plan->publish, manifests, plan->n_resolved, roots, inputs, err);
 }
 
 static void copy_free(void *arg)
@@ -183,6 +186,7 @@ static int copy_start(struct job *job, const json_t *spec, const json_t *auth, c
         copy_free(plan);
         return -1;
     }
+    publish_pin(&plan->spec.source, json_get_string(json_object_get(checkpoint, "inputs"), "source"));
     endpoint_init(&plan->source, plan->context, &plan->spec.source, plan->auth);
     plan->publish = publish_new(&(struct publish_options){.job = job,
                                                           .context = plan->context,
@@ -192,7 +196,7 @@ static int copy_start(struct job *job, const json_t *spec, const json_t *auth, c
                                                           .look_first = true,
                                                           .force = plan->spec.force});
     *ret_plan = plan;
-    if (str_equal(json_get_string(checkpoint, "phase"), "tags")) {
+    if (publish_can_resume(plan->publish, checkpoint)) {
         plan->sealed = true;
         return publish_resume(plan->publish, checkpoint, err);
     }

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "credentials/credentials.h"
 #include "jobs/step.h"
-#include "layout/oci_layout.h"
+#include "layout/image_store.h"
 
 void endpoint_init(struct endpoint *endpoint, struct image_context *context, const struct location *where,
                    struct credential_set *auth)
@@ -19,12 +19,12 @@ void endpoint_init(struct endpoint *endpoint, struct image_context *context, con
     if (where->kind == LOCATION_REGISTRY)
         endpoint->key = mem_printf("%s/%s", where->ref.registry, where->ref.repository);
     else
-        endpoint->key = mem_printf("oci:%s", where->path ? where->path : "");
+        endpoint->key = mem_printf("file:%s", where->path ? where->path : "");
 }
 
 void endpoint_fini(struct endpoint *endpoint)
 {
-    oci_layout_close(endpoint->layout);
+    image_store_close(endpoint->store);
     if (endpoint->auth)
         credential_set_unref(endpoint->auth);
     location_clear(&endpoint->where);
@@ -37,14 +37,16 @@ bool endpoint_is_registry(const struct endpoint *endpoint)
     return endpoint->where.kind == LOCATION_REGISTRY;
 }
 
-int endpoint_open(struct endpoint *endpoint, bool for_writing, struct error *err)
+int endpoint_open(struct endpoint *endpoint, bool for_writing, struct step *step, struct error *err)
 {
-    if (endpoint_is_registry(endpoint) || endpoint->where.kind == LOCATION_SCRATCH || endpoint->layout)
+    if (endpoint_is_registry(endpoint) || endpoint->where.kind == LOCATION_SCRATCH || endpoint->store)
         return 0;
     const struct image_context *context = endpoint->context;
-    endpoint->layout = for_writing ? oci_layout_create(context->output_roots, endpoint->where.path, err)
-                                   : oci_layout_open(context->build_roots, endpoint->where.path, err);
-    return endpoint->layout ? 0 : -1;
+    struct archive_spool spool = {context->spool_dirfd, context->spool_bytes_max};
+    endpoint->store = for_writing ? image_store_create(context->output_roots, &endpoint->where, err)
+                                  : image_store_open(context->build_roots, &endpoint->where, &spool,
+                                                     step ? &step->monitor : NULL, err);
+    return endpoint->store ? 0 : -1;
 }
 
 static void warn(void *arg, const char *text)
@@ -66,15 +68,16 @@ struct registry_scope endpoint_scope(const struct endpoint *endpoint, struct ste
     };
 }
 
-static int layout_manifest(const struct endpoint *endpoint, const char *reference, const struct descriptor *expected,
-                           struct manifest *ret, struct error *err)
+static int local_manifest(const struct endpoint *endpoint, const char *reference, const struct descriptor *expected,
+                          struct step *step, struct manifest *ret, struct error *err)
 {
     if (expected)
-        return oci_layout_manifest(endpoint->layout, expected, ret, err);
+        return image_store_manifest(endpoint->store, expected, ret, err);
     struct descriptor found = {0};
-    int result = oci_layout_resolve(endpoint->layout, reference ? reference : endpoint->where.name, &found, err);
+    int result = image_store_resolve(endpoint->store, reference ? reference : endpoint->where.name,
+                                     step ? &step->monitor : NULL, &found, err);
     if (!result)
-        result = oci_layout_manifest(endpoint->layout, &found, ret, err);
+        result = image_store_manifest(endpoint->store, &found, ret, err);
     descriptor_clear(&found);
     return result;
 }
@@ -91,7 +94,7 @@ int endpoint_manifest(const struct endpoint *endpoint, const char *reference, co
                       struct step *step, struct manifest *ret, struct error *err)
 {
     if (!endpoint_is_registry(endpoint))
-        return layout_manifest(endpoint, reference, expected, ret, err);
+        return local_manifest(endpoint, reference, expected, step, ret, err);
     struct registry_scope scope = endpoint_scope(endpoint, step);
     if (!reference)
         reference = expected ? expected->digest.text : reference_target(&endpoint->where.ref);
@@ -105,7 +108,7 @@ int endpoint_manifest(const struct endpoint *endpoint, const char *reference, co
 
 static char *read_local(const struct endpoint *endpoint, const struct descriptor *blob, struct error *err)
 {
-    struct reader_at *reader = oci_layout_blob_open(endpoint->layout, &blob->digest, err);
+    struct reader_at *reader = image_store_blob_open(endpoint->store, &blob->digest, err);
     if (!reader)
         return NULL;
     AUTO_FREE char *bytes = mem_alloc((size_t)blob->size + 1);
@@ -141,21 +144,14 @@ char *endpoint_read(const struct endpoint *endpoint, const struct descriptor *bl
     return read_local(endpoint, blob, err);
 }
 
-static int write_layout_manifest(const struct endpoint *endpoint, const char *tag, const struct manifest *manifest,
-                                 struct error *err)
+static int write_local_manifest(const struct endpoint *endpoint, const char *tag, const struct manifest *manifest,
+                                struct error *err)
 {
-    struct sink *sink = oci_layout_blob_sink(endpoint->layout, &manifest->digest, (int64_t)manifest->len, err);
-    if (!sink)
-        return -1;
-    int result = sink_write(sink, manifest->bytes, manifest->len, err);
-    if (!result)
-        result = sink_finish(sink, err);
-    sink_close(sink);
-    if (result || !tag)
-        return result;
+    if (!tag)
+        return image_store_put_manifest(endpoint->store, manifest, err);
     struct descriptor descriptor;
     descriptor_init(&descriptor, manifest->media_type, &manifest->digest, (int64_t)manifest->len);
-    result = oci_layout_tag(endpoint->layout, &descriptor, *tag ? tag : NULL, err);
+    int result = image_store_tag(endpoint->store, &descriptor, *tag ? tag : NULL, err);
     descriptor_clear(&descriptor);
     return result;
 }
@@ -164,17 +160,18 @@ int endpoint_push_manifest(const struct endpoint *endpoint, const char *referenc
                            struct step *step, struct error *err)
 {
     if (!endpoint_is_registry(endpoint))
-        return write_layout_manifest(endpoint, reference, manifest, err);
+        return write_local_manifest(endpoint, reference, manifest, err);
     struct registry_scope scope = endpoint_scope(endpoint, step);
     return registry_manifest_push(&scope, reference ? reference : manifest->digest.text, manifest->media_type,
                                   manifest->bytes, manifest->len, &manifest->digest, err);
 }
 
-static int find_layout_tag(const struct endpoint *endpoint, const char *tag, struct digest *ret, struct error *err)
+static int find_local_tag(const struct endpoint *endpoint, const char *tag, struct step *step, struct digest *ret,
+                          struct error *err)
 {
     struct descriptor found = {0};
     struct error why = ERROR_INIT;
-    int result = oci_layout_resolve(endpoint->layout, tag, &found, &why) ? -1 : 1;
+    int result = image_store_resolve(endpoint->store, tag, step ? &step->monitor : NULL, &found, &why) ? -1 : 1;
     if (result == 1)
         *ret = found.digest;
     else if (why.code == ERR_IMAGE_NOT_FOUND)
@@ -189,12 +186,19 @@ static int find_layout_tag(const struct endpoint *endpoint, const char *tag, str
 int endpoint_find_tag(const struct endpoint *endpoint, const char *tag, struct step *step, struct digest *ret,
                       struct error *err)
 {
-    if (!endpoint_is_registry(endpoint))
-        return tag && *tag ? find_layout_tag(endpoint, tag, ret, err) : 0;
+    if (!endpoint_is_registry(endpoint)) // an archive is made anew: it has no tags yet
+        return tag && *tag && endpoint->where.kind == LOCATION_OCI_LAYOUT
+                   ? find_local_tag(endpoint, tag, step, ret, err)
+                   : 0;
     struct registry_scope scope = endpoint_scope(endpoint, step);
     AUTO_FREE char *media_type = NULL;
     int64_t size;
     return registry_manifest_head(&scope, tag, ret, &media_type, &size, err);
+}
+
+int endpoint_finish(const struct endpoint *endpoint, struct error *err)
+{
+    return endpoint->store ? image_store_finish(endpoint->store, err) : 0;
 }
 
 const char *endpoint_tag(const struct location *where)

@@ -10,11 +10,13 @@
 #include "oci/manifest.h"
 #include "registry/registry.h"
 
+struct step;
+
 struct endpoint {
     struct image_context *context;
     struct location where;
     struct credential_set *auth;   // or NULL
-    struct oci_layout *layout;     // local kinds, once open
+    struct image_store *store;     // local kinds, once open
     char *key;                     // "host/repository" or "oci:/path": equal keys hold the same blobs
 };
 
@@ -22,10 +24,9 @@ void endpoint_init(struct endpoint *endpoint, struct image_context *context, con
                    struct credential_set *auth);
 void endpoint_fini(struct endpoint *endpoint);
 bool endpoint_is_registry(const struct endpoint *endpoint);
-// Worker. Local kinds are opened (for writing: made if absent); registries need nothing.
-int endpoint_open(struct endpoint *endpoint, bool for_writing, struct error *err);
+// Worker. Local kinds are opened (for writing: made if absent); registries need nothing. step may be NULL.
+int endpoint_open(struct endpoint *endpoint, bool for_writing, struct step *step, struct error *err);
 // The view of a repository for one step. warning goes to the step's events.
-struct step;
 struct registry_scope endpoint_scope(const struct endpoint *endpoint, struct step *step);
 
 // Worker. reference: tag or digest text; NULL: what the location names. With `expected` the digest and size are checked.
@@ -34,12 +35,14 @@ int endpoint_manifest(const struct endpoint *endpoint, const char *reference, co
 // Worker. A small blob into memory, verified; caller frees.
 char *endpoint_read(const struct endpoint *endpoint, const struct descriptor *blob, size_t max, struct step *step,
                     size_t *ret_len, struct error *err);
-// Worker. Writes a manifest, by tag or (reference NULL) by its digest.
+// Worker. Writes a manifest, by tag or (reference NULL) by its digest. "" as the tag of a layout: without a name.
 int endpoint_push_manifest(const struct endpoint *endpoint, const char *reference, const struct manifest *manifest,
                            struct step *step, struct error *err);
 // Worker. What a tag points at: 1 with *ret, 0 if there is no such tag, -1.
 int endpoint_find_tag(const struct endpoint *endpoint, const char *tag, struct step *step, struct digest *ret,
                       struct error *err);
+// Worker. After the last tag: archives appear now; nothing to do for the others.
+int endpoint_finish(const struct endpoint *endpoint, struct error *err);
 // The tag that the location names; NULL for a layout without one.
 const char *endpoint_tag(const struct location *where);
 // Names the registry in step->hosts, so that the gate is asked.

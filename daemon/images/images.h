@@ -27,6 +27,8 @@ struct image_context {
     const struct roots *build_roots;
     const struct roots *output_roots;
     const char *contexts_directory;
+    int spool_dirfd;             // on disk, for what must be unpacked to be read
+    int64_t spool_bytes_max;
     int64_t default_created_s;   // SOURCE_DATE_EPOCH of the daemon, else 0
     bool privileged;             // the daemon may have more rights than its callers: read with theirs
 };

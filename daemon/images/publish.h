@@ -51,7 +51,12 @@ void publish_plan(struct publish *publish, bool estimated);
 int publish_seal(struct publish *publish, struct manifest *manifests, size_t count, const size_t *root_of_target,
                  json_t *inputs, struct error *err);
 int publish_advance(struct publish *publish, struct error *err);
-// Did a checkpoint of an earlier attempt hold final manifests? Then only the tags are left: no blobs, no seal.
+// Does a checkpoint of an earlier attempt leave only the tags to do? Not if a target is an archive, whose blobs went with
+// that attempt: then everything is done again, from the inputs that the checkpoint names.
+bool publish_can_resume(const struct publish *publish, const json_t *checkpoint);
+// Only the tags are left: no blobs, no seal.
 int publish_resume(struct publish *publish, const json_t *checkpoint, struct error *err);
+// Makes a location mean the very content that an earlier attempt resolved it to; digest NULL: leaves it alone.
+void publish_pin(struct location *where, const char *digest);
 // digest, media_type, size, refs[], layers[] of the result.
 json_t *publish_result(struct publish *publish);

@@ -9,7 +9,7 @@
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
 #include "images/publish_internal.h"
-#include "layout/oci_layout.h"
+#include "layout/image_store.h"
 
 struct blob_step {
     struct step base;
@@ -45,7 +45,7 @@ static struct reader_at *open_local_source(const struct blob_step *self, struct 
         return reader_at_bytes(what->bytes, (size_t)what->descriptor.size);
     if (what->cached)
         return blob_store_read(self->publish->context->blobs, &what->descriptor.digest, err);
-    return oci_layout_blob_open(what->from->layout, &what->descriptor.digest, err);
+    return image_store_blob_open(what->from->store, &what->descriptor.digest, err);
 }
 
 static int prepare_target(struct blob_step *self, size_t index, struct blob_push_target *target, struct error *err)
@@ -58,11 +58,11 @@ static int prepare_target(struct blob_step *self, size_t index, struct blob_push
         target->scope = endpoint_scope(&d->endpoint, &self->base);
         return 0;
     }
-    if (!self->force && oci_layout_blob_size(d->endpoint.layout, &blob->digest) == blob->size) {
+    if (!self->force && image_store_blob_size(d->endpoint.store, &blob->digest) == blob->size) {
         target->how = BLOB_PUSH_EXISTS;
         return 0;
     }
-    target->sink = oci_layout_blob_sink(d->endpoint.layout, &blob->digest, blob->size, err);
+    target->sink = image_store_blob_sink(d->endpoint.store, &blob->digest, blob->size, err);
     return target->sink ? 0 : -1;
 }
 

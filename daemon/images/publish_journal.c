@@ -63,6 +63,34 @@ int publish_journal_read(struct publish *p, const json_t *checkpoint, struct err
     return 0;
 }
 
+bool publish_can_resume(const struct publish *p, const json_t *checkpoint)
+{
+    const char *phase = json_get_string(checkpoint, "phase");
+    if (!phase || strcmp(phase, "tags") != 0)
+        return false;
+    for (size_t i = 0; i < p->n_destinations; i++) {
+        enum location_kind kind = p->destinations[i].endpoint.where.kind;
+        if (kind == LOCATION_OCI_ARCHIVE || kind == LOCATION_DOCKER_ARCHIVE)
+            return false;
+    }
+    return true;
+}
+
+void publish_pin(struct location *where, const char *digest)
+{
+    struct error ignored = ERROR_INIT;
+    struct digest pin;
+    if (digest && !digest_parse(&pin, digest, &ignored)) {
+        if (where->kind == LOCATION_REGISTRY) {
+            where->ref.digest = pin;
+        } else if (where->kind == LOCATION_OCI_LAYOUT) {
+            free(where->name);
+            where->name = mem_strdup(digest);
+        }
+    }
+    error_clear(&ignored);
+}
+
 int publish_resume(struct publish *p, const json_t *checkpoint, struct error *err)
 {
     if (publish_journal_read(p, checkpoint, err))

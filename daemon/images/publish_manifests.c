@@ -72,7 +72,7 @@ static int find_tags(struct destination_step *self, bool only_asked, struct erro
 static int prepare_run(struct step *step, struct error *err)
 {
     struct destination_step *self = (struct destination_step *)step;
-    if (endpoint_open(&destination_of(self)->endpoint, true, err))
+    if (endpoint_open(&destination_of(self)->endpoint, true, step, err))
         return -1;
     return find_tags(self, true, err);
 }
@@ -210,15 +210,32 @@ void publish_submit_manifests(struct publish *p, size_t destination)
     submit(make_step(p, &manifests_ops, "manifests to", destination));
 }
 
+static int tag_one(struct destination_step *self, size_t target, struct error *err)
+{
+    const struct target *to = &self->publish->targets->items[target];
+    return endpoint_push_manifest(&destination_of(self)->endpoint, endpoint_tag(&to->where),
+                                  publish_root(self->publish, target), &self->base, err);
+}
+
+// A local place gets all its tags from one step, which then finishes it: an archive appears whole or not at all.
+static int tag_local(struct destination_step *self, struct error *err)
+{
+    struct destination *d = destination_of(self);
+    if (!d->endpoint.store && endpoint_open(&d->endpoint, true, &self->base, err))
+        return -1;
+    for (size_t k = 0; k < d->n_targets; k++)
+        if (tag_one(self, d->targets[k], err))
+            return -1;
+    return endpoint_finish(&d->endpoint, err);
+}
+
 static int tag_run(struct step *step, struct error *err)
 {
     struct destination_step *self = (struct destination_step *)step;
     const struct destination *d = destination_of(self);
-    const struct target *target = &self->publish->targets->items[self->target];
-    if (endpoint_open(&destination_of(self)->endpoint, true, err))
-        return -1;
-    if (!endpoint_push_manifest(&d->endpoint, endpoint_tag(&target->where), publish_root(self->publish, self->target),
-                                step, err))
+    if (!endpoint_is_registry(&d->endpoint))
+        return tag_local(self, err);
+    if (!tag_one(self, self->target, err))
         return 0;
     if (err->code != ERR_BLOB_UNKNOWN || d->healed || !self->publish->n_blobs)
         return -1;
@@ -244,7 +261,8 @@ void publish_submit_tags(struct publish *p)
 {
     for (size_t i = 0; i < p->n_destinations; i++) {
         const struct destination *d = &p->destinations[i];
-        for (size_t k = 0; k < d->n_targets && !d->complete; k++) {
+        size_t steps = d->complete ? 0 : endpoint_is_registry(&d->endpoint) ? d->n_targets : 1;
+        for (size_t k = 0; k < steps; k++) {
             struct destination_step *self = make_step(p, &tag_ops, "tag", i);
             self->target = d->targets[k];
             submit(self);

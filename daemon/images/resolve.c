@@ -24,7 +24,7 @@ static int resolve_run(struct step *step, struct error *err)
 {
     struct resolve_step *self = (struct resolve_step *)step;
     manifest_clear(&self->manifest); // of a run that failed half-way
-    if (endpoint_open(self->endpoint, false, err))
+    if (endpoint_open(self->endpoint, false, step, err))
         return -1;
     if (endpoint_manifest(self->endpoint, NULL, self->has_expected ? &self->expected : NULL, step, &self->manifest, err))
         return -1;
