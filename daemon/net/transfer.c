@@ -18,8 +18,8 @@ struct transfer *transfer_new(struct transport *transport, const struct host_tab
                               int64_t size, struct monitor *monitor)
 {
     struct transfer *transfer = mem_new(struct transfer);
-    *transfer = (struct transfer){.transport = transport, .hosts = hosts, .size = size, .monitor = monitor,
-                                  .lag_ms = LAG_MS};
+    *transfer = (struct transfer){.transport = transport, .hosts = hosts, .size = size, .end = size,
+                                  .monitor = monitor, .lag_ms = LAG_MS};
     if (digest)
         transfer->digest = *digest;
     list_init(&transfer->tees);
@@ -36,6 +36,7 @@ void transfer_free(struct transfer *transfer)
         transfer_tee_free(container_of(transfer->tees.next, struct tee, link));
     transport_multi_free(transfer->multi);
     http_call_clear(&transfer->get);
+    hasher_free(transfer->before);
     free(transfer->targets);
     free(transfer);
 }
@@ -45,10 +46,30 @@ void transfer_set_lag(struct transfer *transfer, int64_t lag_ms)
     transfer->lag_ms = lag_ms;
 }
 
+void transfer_set_part(struct transfer *transfer, int64_t first, int64_t end, const struct hasher *hasher)
+{
+    transfer->part = true;
+    transfer->first = first;
+    transfer->end = end;
+    transfer->before = hasher ? hasher_dup(hasher) : NULL;
+}
+
+struct hasher *transfer_take_hasher(struct transfer *transfer)
+{
+    list_for_each(link, &transfer->tees) {
+        struct tee *tee = container_of(link, struct tee, link);
+        if (tee->state == TEE_VERIFIED && tee->hasher)
+            return mem_take(tee->hasher);
+    }
+    return NULL;
+}
+
 static int check_length(struct tee *tee, struct error *err)
 {
     int64_t size = tee->transfer->size, length;
     const char *text = http_headers_find(&tee->head.headers, "content-length");
+    if (tee->transfer->part)
+        return 0;
     if (tee->head.status == 206)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "%s answered 206 to a request for a whole blob",
                          tee->transfer->get.url.host);
@@ -68,7 +89,7 @@ int transfer_open_get(struct transfer *transfer, const struct http_call *get, st
     transfer->has_get = true;
     transfer->exchange = (struct exchange){transfer->transport, transfer->hosts, authorizer, URL_REDIRECT};
     transfer->multi = transport_multi_new(transfer->transport, &get->url, transfer->monitor);
-    struct tee *tee = transfer_tee_new(transfer, 0, NULL);
+    struct tee *tee = transfer_tee_new(transfer, transfer->first, NULL);
     if (transfer_source_open(tee, ret_answer, err) != 0)
         return -1;
     if (tee->state != TEE_OPEN || check_length(tee, err) == 0)
@@ -84,7 +105,8 @@ int transfer_open_reader(struct transfer *transfer, struct reader_at *reader, st
                          (long long)reader->size, (long long)transfer->size);
     transfer->reader = reader;
     transfer->size = reader->size;
-    transfer_tee_new(transfer, 0, NULL)->state = TEE_OPEN;
+    transfer->end = transfer->part ? transfer->end : reader->size;
+    transfer_tee_new(transfer, transfer->first, NULL)->state = TEE_OPEN;
     return 0;
 }
 
@@ -96,7 +118,8 @@ static int add_target(struct transfer *transfer, struct sink *sink)
     target->err = ERROR_INIT;
     target->answer.retry_after_ms = -1;
     list_init(&target->link);
-    transfer_target_join(target, container_of(transfer->tees.next, struct tee, link), 0);
+    target->first = transfer->first;
+    transfer_target_join(target, container_of(transfer->tees.next, struct tee, link), target->first);
     transfer->targets = mem_realloc(transfer->targets, (size_t)(transfer->n_targets + 1) * sizeof target);
     transfer->targets[transfer->n_targets] = target;
     return transfer->n_targets++;
@@ -105,10 +128,17 @@ static int add_target(struct transfer *transfer, struct sink *sink)
 int transfer_add_put(struct transfer *transfer, const struct http_call *put, struct authorizer *authorizer,
                      bool credentials)
 {
+    return transfer_add_put_from(transfer, put, authorizer, credentials, transfer->first);
+}
+
+int transfer_add_put_from(struct transfer *transfer, const struct http_call *put, struct authorizer *authorizer,
+                          bool credentials, int64_t first)
+{
     int number = add_target(transfer, NULL);
     struct target *target = transfer->targets[number];
     http_call_copy(&target->put, put);
-    target->put.body_len = transfer->size;
+    target->first = target->position = first;
+    target->put.body_len = transfer->end < 0 ? -1 : transfer->end - first;
     target->put.body = NULL;
     target->put.body_reader = NULL;
     target->put.sink = NULL;

@@ -16,6 +16,12 @@ struct transfer;
 struct transfer *transfer_new(struct transport *transport, const struct host_table *hosts, const struct digest *digest,
                               int64_t size, struct monitor *monitor);
 void transfer_free(struct transfer *transfer);
+// Before the source is opened: only bytes first … end - 1 of a blob whose size is known, for uploads in chunks. hasher: the
+// state after the bytes before `first`, or NULL if that is not known (then nothing is verified, unless first is 0); copied.
+// The server must know Range.
+void transfer_set_part(struct transfer *transfer, int64_t first, int64_t end, const struct hasher *hasher);
+// After a part went well: the state after it, to go on with; NULL if it is not known. Caller frees.
+struct hasher *transfer_take_hasher(struct transfer *transfer);
 // Exactly one source. get: redirects and 401 are dealt with until the body begins (status in *ret_answer if it is not
 // 200: -1 is returned only for transport errors); nothing is read before transfer_run. The call is copied, authorizer borrowed.
 int transfer_open_get(struct transfer *transfer, const struct http_call *get, struct authorizer *authorizer,
@@ -25,6 +31,9 @@ int transfer_open_reader(struct transfer *transfer, struct reader_at *reader, st
 // The call is copied.
 int transfer_add_put(struct transfer *transfer, const struct http_call *put, struct authorizer *authorizer,
                      bool credentials);
+// A PUT or PATCH that begins at a byte within the part: what comes before is hashed only.
+int transfer_add_put_from(struct transfer *transfer, const struct http_call *put, struct authorizer *authorizer,
+                          bool credentials, int64_t first);
 int transfer_add_sink(struct transfer *transfer, struct sink *sink); // borrowed; finish is left to the caller
 // For how long laggards may keep the others waiting; default 2,000 ms.
 void transfer_set_lag(struct transfer *transfer, int64_t lag_ms);

@@ -48,7 +48,8 @@ struct target {
     struct transfer *transfer;
     struct tee *tee;
     enum target_state state;
-    int64_t position;            // bytes taken from the ring
+    int64_t first;               // of the blob's bytes, in the body
+    int64_t position;            // of the next byte to take from the ring
     struct sink *sink;           // or
     struct http_call put;
     struct exchange exchange;
@@ -68,6 +69,9 @@ struct transfer {
     const struct host_table *hosts;
     struct digest digest;
     int64_t size;
+    int64_t first, end;          // the part of it that is moved; end -1: not known
+    struct hasher *before;       // the state at `first`, if that is not the start
+    bool part;
     struct monitor *monitor;
     struct transport_multi *multi;
     // source

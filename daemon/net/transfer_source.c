@@ -124,6 +124,9 @@ static int check_head(struct tee *tee, struct error *err)
 {
     if (tee->head.status == 206)
         return check_content_range(tee, err);
+    // Taking each part out of the whole blob again would be as bad as not being able to.
+    if (tee->transfer->part && tee->transfer->end < tee->transfer->size)
+        return bad_range(tee, "the whole blob", err);
     tee->skip_bytes = tee->ring.head;
     return 0;
 }
@@ -135,8 +138,10 @@ int transfer_source_open(struct tee *tee, struct http_answer *ret_answer, struct
     CLEANUP(http_call_clear) struct http_call get;
     http_call_copy(&get, &transfer->get);
     tee->skip_bytes = 0;
-    if (tee->ring.head > 0) {
-        AUTO_FREE char *range = mem_printf("bytes=%lld-", (long long)tee->ring.head);
+    if (tee->ring.head > 0 || transfer->part) {
+        AUTO_FREE char *range = transfer->part ? mem_printf("bytes=%lld-%lld", (long long)tee->ring.head,
+                                                            (long long)transfer->end - 1)
+                                               : mem_printf("bytes=%lld-", (long long)tee->ring.head);
         http_headers_add(&get.headers, "Range", range);
     }
     struct exchange_walk *walk = exchange_begin(&transfer->exchange, &get);

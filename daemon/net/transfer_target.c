@@ -82,9 +82,9 @@ static ssize_t send_bytes(void *arg, void *buffer, size_t len, struct error *err
 static int rewind_bytes(void *arg)
 {
     struct target *target = arg;
-    if (target->tee->ring.tail != 0)
+    if (target->tee->ring.tail > target->first)
         return -1;
-    target->position = 0;
+    target->position = target->first;
     return 0;
 }
 
@@ -117,14 +117,14 @@ static void begin_again(struct target *target)
 {
     end_request(target);
     target->state = TARGET_WAITING;
-    target->position = 0;
-    if (target->tee->ring.tail != 0)
-        transfer_target_join(target, transfer_tee_new(target->transfer, 0, NULL), 0);
+    target->position = target->first;
+    if (target->tee->ring.tail > target->first)
+        transfer_target_join(target, transfer_tee_new(target->transfer, target->transfer->first, NULL), target->first);
 }
 
 static bool complete(const struct target *target)
 {
-    return target->tee->state == TEE_VERIFIED && target->position == target->transfer->size;
+    return target->tee->state == TEE_VERIFIED && target->position == target->transfer->end;
 }
 
 static int judge(struct target *target, struct error *err)
@@ -140,7 +140,7 @@ static void try_start(struct target *target)
 {
     struct error err = ERROR_INIT;
     // An empty body is complete with its headers: not before it is verified.
-    if (target->transfer->size == 0 && target->tee->state != TEE_VERIFIED)
+    if (target->put.body_len == 0 && target->tee->state != TEE_VERIFIED)
         return;
     if (start(target, &err) != 0)
         transfer_target_fail(target, &err);

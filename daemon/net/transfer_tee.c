@@ -17,6 +17,8 @@ struct tee *transfer_tee_new(struct transfer *transfer, int64_t position, struct
     tee->hasher = hasher;
     if (!hasher && position == 0 && digest_known(&transfer->digest))
         tee->hasher = hasher_new(transfer->digest.algorithm);
+    else if (!hasher && position == transfer->first && transfer->before)
+        tee->hasher = hasher_dup(transfer->before);
     ring_init(&tee->ring, TEE_RING_BYTES, position);
     list_init(&tee->targets);
     list_append(&transfer->tees, &tee->link);
@@ -35,10 +37,10 @@ void transfer_tee_free(struct tee *tee)
 
 int64_t transfer_tee_limit(const struct tee *tee)
 {
-    int64_t size = tee->transfer->size;
+    int64_t end = tee->transfer->end;
     if (tee->state == TEE_VERIFIED)
         return tee->ring.head;
-    return size >= 0 && tee->ring.head < size ? tee->ring.head : tee->ring.head - 1;
+    return end >= 0 && tee->ring.head < end ? tee->ring.head : tee->ring.head - 1;
 }
 
 static void count_received(struct tee *tee, size_t len)
@@ -59,10 +61,11 @@ static const char *source_name(const struct transfer *transfer)
 
 static int check_room(const struct tee *tee, size_t len, struct error *err)
 {
-    int64_t size = tee->transfer->size;
-    if (size >= 0 && tee->ring.head + (int64_t)len > size)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s sent more than the %lld bytes that the blob has",
-                         source_name(tee->transfer), (long long)size);
+    int64_t end = tee->transfer->end;
+    if (end >= 0 && tee->ring.head + (int64_t)len > end)
+        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s sent more than the %lld bytes that %s",
+                         source_name(tee->transfer), (long long)(end - tee->transfer->first),
+                         tee->transfer->part ? "were asked for" : "the blob has");
     return 0;
 }
 
@@ -116,10 +119,10 @@ static int verify(struct tee *tee, struct error *err)
 {
     const struct transfer *transfer = tee->transfer;
     struct digest got;
-    if (transfer->size >= 0 && tee->ring.head != transfer->size)
+    if (transfer->end >= 0 && tee->ring.head != transfer->end)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "%s sent %lld bytes of a blob that has %lld",
                          source_name(transfer), (long long)tee->ring.head, (long long)transfer->size);
-    if (tee->hasher) {
+    if (tee->hasher && (transfer->end < 0 || transfer->end == transfer->size)) {
         hasher_finish(tee->hasher, &got);
         hasher_free(mem_take(tee->hasher));
         if (!digest_equal(&got, &transfer->digest))
@@ -142,11 +145,11 @@ static bool may_resume(struct tee *tee)
 static int source_ended(struct tee *tee, struct error *err)
 {
     struct http_answer answer = {.retry_after_ms = -1};
-    int64_t size = tee->transfer->size;
+    int64_t end = tee->transfer->end;
     bool stale;
     int rc = transport_stream_take(tee->stream, &answer, &stale, err);
     http_answer_clear(&answer);
-    bool complete = tee->skip_bytes == 0 && (size < 0 ? rc == 0 : tee->ring.head == size);
+    bool complete = tee->skip_bytes == 0 && (end < 0 ? rc == 0 : tee->ring.head == end);
     if (complete) {
         error_clear(err);
         return verify(tee, err);
@@ -201,10 +204,12 @@ static int fill(struct tee *tee, struct error *err)
     struct transfer *transfer = tee->transfer;
     size_t len;
     void *space = ring_space(&tee->ring, &len);
-    if (tee->ring.head == transfer->reader->size)
+    if (tee->ring.head == transfer->end)
         return verify(tee, err);
     if (len > TEE_ROOM_BYTES)
         len = TEE_ROOM_BYTES;
+    if ((int64_t)len > transfer->end - tee->ring.head)
+        len = (size_t)(transfer->end - tee->ring.head);
     ssize_t got = len == 0 ? 0 : reader_at_read(transfer->reader, space, len, tee->ring.head, err);
     if (got < 0)
         return -1;
@@ -278,7 +283,7 @@ static void watch_lag(struct tee *tee)
     tee->blocked_ms += blocked ? elapsed_ms : -elapsed_ms;
     if (tee->blocked_ms < 0)
         tee->blocked_ms = 0;
-    if (!blocked || tee->blocked_ms < transfer->lag_ms || transfer->size - tee->ring.head < 2 * TEE_RING_BYTES)
+    if (!blocked || tee->blocked_ms < transfer->lag_ms || transfer->end - tee->ring.head < 2 * TEE_RING_BYTES)
         return;
     part(tee);
     tee->blocked_ms = 0;
