@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Opens archives as sources. The unpacked copy of a compressed one has no name, so it ends with its descriptor, and is
-// limited in size and in ratio: a small file may not fill the disk.
+// Opens archives as sources. The unpacked copy of a compressed one has no name, so it ends with its
+// descriptor, and is limited in size and in ratio: a small file may not fill the disk.
 #include "layout/archive_file.h"
 
 #include <archive.h>
@@ -42,7 +42,12 @@ static bool is_compressed(int fd)
     static const struct {
         const char *bytes;
         size_t len;
-    } magics[] = {{"\x1f\x8b", 2}, {"\x28\xb5\x2f\xfd", 4}, {"\xfd" "7zXZ", 5}, {"BZh", 3}};
+    } magics[] = {{"\x1f\x8b", 2},
+                  {"\x28\xb5\x2f\xfd", 4},
+                  {"\xfd"
+                   "7zXZ",
+                   5},
+                  {"BZh", 3}};
     char head[8] = {0};
     if (pread(fd, head, sizeof head, 0) < 0)
         return false;
@@ -56,7 +61,8 @@ static int open_spool(const struct archive_spool *spool, struct error *err)
 {
     struct temp_file temp;
     if (!spool || spool->dirfd < 0) {
-        error_set(err, ERR_REGISTRY_PROTOCOL, "the archive is compressed, and there is no place to unpack it");
+        error_set(err, ERR_REGISTRY_PROTOCOL,
+                  "the archive is compressed, and there is no place to unpack it");
         error_hint(err, "Decompress it first; layers inside it may be compressed.");
         return -1;
     }
@@ -117,13 +123,14 @@ static int unpack(int fd, int spool_fd, int64_t limit, const struct monitor *mon
 // What an honest archive of that size may become.
 static int64_t unpacked_limit(const struct archive_spool *spool, int64_t size)
 {
-    int64_t by_ratio = size > INT64_MAX / RATIO_MAX - RATIO_FREE_BYTES ? INT64_MAX : size * RATIO_MAX + RATIO_FREE_BYTES;
+    int64_t by_ratio =
+        size > INT64_MAX / RATIO_MAX - RATIO_FREE_BYTES ? INT64_MAX : size * RATIO_MAX + RATIO_FREE_BYTES;
     return by_ratio < spool->bytes_max ? by_ratio : spool->bytes_max;
 }
 
 // Gives fd back, or an unpacked copy of it instead.
-static int uncompressed(int fd, int64_t size, const struct archive_spool *spool, const struct monitor *monitor,
-                        struct error *err)
+static int uncompressed(int fd, int64_t size, const struct archive_spool *spool,
+                        const struct monitor *monitor, struct error *err)
 {
     if (!is_compressed(fd))
         return fd;
@@ -137,8 +144,9 @@ static int uncompressed(int fd, int64_t size, const struct archive_spool *spool,
     return taken;
 }
 
-struct tar_index *archive_file_open(const struct roots *roots, const char *path, const struct archive_spool *spool,
-                                    const struct monitor *monitor, struct error *err)
+struct tar_index *archive_file_open(const struct roots *roots, const char *path,
+                                    const struct archive_spool *spool, const struct monitor *monitor,
+                                    struct error *err)
 {
     int64_t size = 0;
     int fd = open_regular(roots, path, &size, err);

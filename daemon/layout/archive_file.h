@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An archive file as its readers want it: opened beneath a root and uncompressed. What is compressed as a whole (`docker save |
-// gzip`) is unpacked once into a nameless file, because a compressed stream has no places to read from. Blocking.
+// An archive file as its readers want it: opened beneath a root and uncompressed. What is compressed as a
+// whole (`docker save | gzip`) is unpacked once into a nameless file, because a compressed stream has no
+// places to read from. Blocking.
 #pragma once
 
 #include "base/file.h"
@@ -12,6 +13,8 @@ struct archive_spool {
     int64_t bytes_max; // of the unpacked archive
 };
 
-// The index of the archive at path. spool may be NULL (as dirfd -1). ERR_PATH_NOT_FOUND, ERR_REGISTRY_PROTOCOL, ERR_TOO_LARGE.
-struct tar_index *archive_file_open(const struct roots *roots, const char *path, const struct archive_spool *spool,
-                                    const struct monitor *monitor, struct error *err);
+// The index of the archive at path. spool may be NULL (as dirfd -1). ERR_PATH_NOT_FOUND,
+// ERR_REGISTRY_PROTOCOL, ERR_TOO_LARGE.
+struct tar_index *archive_file_open(const struct roots *roots, const char *path,
+                                    const struct archive_spool *spool, const struct monitor *monitor,
+                                    struct error *err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one place where a blob of a layout becomes visible. Nothing is trusted: the sender may have lied about digest or
-// size, and a wrong blob must leave no file behind.
+// The one place where a blob of a layout becomes visible. Nothing is trusted: the sender may have lied about
+// digest or size, and a wrong blob must leave no file behind.
 #include "layout/blob_sink.h"
 
 #include <stdlib.h>
@@ -29,8 +29,8 @@ static struct blob_sink *from_base(struct sink *base)
 
 static int refuse_size(const struct blob_sink *sink, const char *than, struct error *err)
 {
-    return error_set(err, ERR_DIGEST_MISMATCH, "the blob %s is %s than its %lld bytes", sink->expected.text, than,
-                     (long long)sink->size);
+    return error_set(err, ERR_DIGEST_MISMATCH, "the blob %s is %s than its %lld bytes", sink->expected.text,
+                     than, (long long)sink->size);
 }
 
 static int blob_write(struct sink *base, const void *bytes, size_t len, struct error *err)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// docker-archives as targets: the blobs, and a manifest.json that names config, layers and references. Layers stay
-// compressed as they are; `docker load` and the others find out themselves. Reading is in docker_source.c.
+// docker-archives as targets: the blobs, and a manifest.json that names config, layers and references. Layers
+// stay compressed as they are; `docker load` and the others find out themselves. Reading is in
+// docker_source.c.
 #include "layout/docker_archive.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ static int check_image(const struct manifest *manifest, struct error *err)
         return 0;
     error_set(err, ERR_MANIFEST_UNSUPPORTED, "a docker-archive cannot hold %s",
               manifest->is_index ? "an index of several platforms" : "an artifact that is not an image");
-    error_hint(err, manifest->is_index ? "Name one platform, or write an oci-archive." : "Write an oci-archive.");
+    error_hint(err,
+               manifest->is_index ? "Name one platform, or write an oci-archive." : "Write an oci-archive.");
     return -1;
 }
 
@@ -30,24 +32,25 @@ static char *canonical_name(const char *name, struct error *err)
     return canonical;
 }
 
-static json_t *blob_path(struct archive_target *target, const struct descriptor *blob, struct error *err)
+static json_t *blob_path(struct archive_regions *regions, const struct descriptor *blob, struct error *err)
 {
-    char name[ARCHIVE_BLOB_NAME_MAX];
-    if (archive_target_has(target, &blob->digest)) {
-        archive_target_blob_name(&blob->digest, name);
+    char name[ARCHIVE_REGIONS_NAME_MAX];
+    if (archive_regions_size(regions, &blob->digest) >= 0) {
+        archive_regions_blob_name(&blob->digest, name);
         return json_string(name);
     }
-    error_set(err, ERR_MANIFEST_UNSUPPORTED, "the blob %s was not copied, and a docker-archive needs all layers",
-              blob->digest.text);
+    error_set(err, ERR_MANIFEST_UNSUPPORTED,
+              "the blob %s was not copied, and a docker-archive needs all layers", blob->digest.text);
     if (media_type_is_foreign_layer(blob->media_type))
         error_hint(err, "It is a foreign layer: set \"foreign_layers\": \"copy\".");
     return NULL;
 }
 
-static json_t *image_entry(struct archive_target *target, const struct archive_image *image, struct error *err)
+static json_t *image_entry(struct archive_regions *regions, const struct archive_image *image,
+                           struct error *err)
 {
     AUTO_JSON json_t *entry = json_object();
-    json_t *config = blob_path(target, &image->manifest.config, err);
+    json_t *config = blob_path(regions, &image->manifest.config, err);
     if (!config)
         return NULL;
     json_object_set_new(entry, "Config", config);
@@ -58,7 +61,7 @@ static json_t *image_entry(struct archive_target *target, const struct archive_i
     json_t *layers = json_array();
     json_object_set_new(entry, "Layers", layers);
     for (size_t i = 0; i < image->manifest.n_layers; i++) {
-        json_t *layer = blob_path(target, &image->manifest.layers[i], err);
+        json_t *layer = blob_path(regions, &image->manifest.layers[i], err);
         if (!layer)
             return NULL;
         json_array_append_new(layers, layer);
@@ -66,17 +69,18 @@ static json_t *image_entry(struct archive_target *target, const struct archive_i
     return json_incref(entry);
 }
 
-static int complete(struct archive_target *target, const struct archive_image *images, size_t n, struct error *err)
+static int complete(struct archive_regions *regions, const struct archive_image *images, size_t n,
+                    struct error *err)
 {
     AUTO_JSON json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {
-        json_t *entry = image_entry(target, &images[i], err);
+        json_t *entry = image_entry(regions, &images[i], err);
         if (!entry)
             return -1;
         json_array_append_new(list, entry);
     }
     AUTO_FREE char *text = json_text(list);
-    return archive_target_add(target, "manifest.json", text, strlen(text), err);
+    return archive_regions_add(regions, "manifest.json", text, strlen(text), err);
 }
 
 static const struct archive_format docker_format = {

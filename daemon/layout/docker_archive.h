@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// docker-archives: what `docker save` writes and `docker load` reads (Docker Image Specification v1.2, "Combined Image JSON +
-// Filesystem Changeset Format"), as source, target and stream. The meaning of the calls is that of layout/image_store.h.
+// docker-archives: what `docker save` writes and `docker load` reads (Docker Image Specification v1.2,
+// "Combined Image JSON + Filesystem Changeset Format"), as source, target and stream. The meaning of the
+// calls is that of layout/image_store.h.
 #pragma once
 
 #include "layout/image_store.h"

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// docker-archives as sources. The format has no manifests and no digests of what lies in it, so a manifest is made up for
-// the image that is asked for: an uncompressed layer has the digest that the config calls its diff_id (whoever reads
-// the layer verifies that), a compressed one is hashed.
+// docker-archives as sources. The format has no manifests and no digests of what lies in it, so a manifest is
+// made up for the image that is asked for: an uncompressed layer has the digest that the config calls its
+// diff_id (whoever reads the layer verifies that), a compressed one is hashed.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/strbuf.h"
 #include "base/table.h"
 #include "layout/docker_archive.h"
+#include "layout/docker_list.h"
 #include "layout/layout_read.h"
 #include "oci/image_config.h"
 
-#define MANIFEST_FILE "manifest.json"
-
-enum { IMAGES_MAX = 1000, NAMES_MAX = 1000, LAYERS_MAX = 1000, HASH_BLOCK = 256 << 10, LISTED_MAX = 50 };
+enum { HASH_BLOCK = 256 << 10 };
 
 struct docker_blob {
     struct digest digest; // its text is the key
@@ -28,8 +26,8 @@ struct docker_source {
     struct image_store base;
     char *path;
     struct tar_index *tar;
-    json_t *list;           // manifest.json
-    struct table *blobs;    // what the made-up manifests name
+    json_t *list;        // manifest.json
+    struct table *blobs; // what the made-up manifests name
     struct manifest *made;
     size_t n_made;
 };
@@ -54,44 +52,14 @@ static char *read_file(const struct docker_source *source, const char *name, siz
     return bytes;
 }
 
-static bool is_string_array(const json_t *value, size_t max)
-{
-    size_t i;
-    json_t *element;
-    if (!json_is_array(value) || json_array_size(value) > max)
-        return false;
-    json_array_foreach(value, i, element)
-        if (!json_is_string(element))
-            return false;
-    return true;
-}
-
-static bool is_image_entry(const json_t *entry)
-{
-    const json_t *names = json_object_get(entry, "RepoTags");
-    const json_t *layers = json_object_get(entry, "Layers");
-    return json_get_string(entry, "Config") && (!names || json_is_null(names) || is_string_array(names, NAMES_MAX)) &&
-           (!layers || json_is_null(layers) || is_string_array(layers, LAYERS_MAX));
-}
-
-static int check_list(const json_t *list, struct error *err)
-{
-    size_t i;
-    json_t *entry;
-    if (!json_is_array(list) || json_array_size(list) > IMAGES_MAX)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, MANIFEST_FILE " is not a list of images");
-    json_array_foreach(list, i, entry)
-        if (!is_image_entry(entry))
-            return error_set(err, ERR_REGISTRY_PROTOCOL, MANIFEST_FILE " has an entry %zu that is not an image", i);
-    return 0;
-}
-
 static int refuse_other(const struct docker_source *source, struct error *err)
 {
     error_clear(err);
     if (tar_index_size(source->tar, "repositories") >= 0)
-        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "it was written by a Docker older than 1.10, which is not supported");
-    error_set(err, ERR_REGISTRY_PROTOCOL, "it is not a docker-archive: the file " MANIFEST_FILE " is missing");
+        return error_set(err, ERR_MANIFEST_UNSUPPORTED,
+                         "it was written by a Docker older than 1.10, which is not supported");
+    error_set(err, ERR_REGISTRY_PROTOCOL,
+              "it is not a docker-archive: the file " DOCKER_LIST_FILE " is missing");
     if (tar_index_size(source->tar, "oci-layout") >= 0)
         error_hint(err, "It looks like an OCI archive: write oci-archive: in front of the path.");
     return -1;
@@ -100,80 +68,11 @@ static int refuse_other(const struct docker_source *source, struct error *err)
 static int load(struct docker_source *source, struct error *err)
 {
     size_t len = 0;
-    AUTO_FREE char *text = read_file(source, MANIFEST_FILE, json_limits_manifest.bytes, &len, err);
+    AUTO_FREE char *text = read_file(source, DOCKER_LIST_FILE, json_limits_manifest.bytes, &len, err);
     if (!text)
         return err->code == ERR_PATH_NOT_FOUND ? refuse_other(source, err) : -1;
-    CLEANUP(error_clear) struct error cause = ERROR_INIT;
-    source->list = json_parse(text, len, &json_limits_manifest, &cause);
-    if (!source->list)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, MANIFEST_FILE " cannot be read: %s", cause.detail);
-    return check_list(source->list, err);
-}
-
-// Do two texts name the same image? What is not a reference names only itself.
-static bool same_name(const struct reference *wanted, const char *have)
-{
-    CLEANUP(error_clear) struct error ignored = ERROR_INIT;
-    struct reference ref;
-    if (reference_parse(&ref, have, &ignored) < 0)
-        return false;
-    bool same = strcmp(ref.registry, wanted->registry) == 0 && strcmp(ref.repository, wanted->repository) == 0 &&
-                str_equal(reference_tag(&ref), reference_tag(wanted));
-    reference_clear(&ref);
-    return same;
-}
-
-static const json_t *find_named(const json_t *list, const struct reference *wanted)
-{
-    size_t i, j;
-    json_t *entry, *name;
-    json_array_foreach(list, i, entry)
-        json_array_foreach(json_object_get(entry, "RepoTags"), j, name)
-            if (same_name(wanted, json_string_value(name)))
-                return entry;
-    return NULL;
-}
-
-static char *list_names(const json_t *list)
-{
-    struct strbuf text = STRBUF_INIT(8192);
-    size_t i, j, listed = 0, unnamed = 0;
-    json_t *entry, *name;
-    json_array_foreach(list, i, entry) {
-        unnamed += json_array_size(json_object_get(entry, "RepoTags")) == 0;
-        json_array_foreach(json_object_get(entry, "RepoTags"), j, name) {
-            if (listed == LISTED_MAX)
-                break;
-            AUTO_FREE char *quoted = str_quote(json_string_value(name), 100);
-            strbuf_printf(&text, "%s%s", listed++ ? ", " : "", quoted);
-        }
-    }
-    if (unnamed)
-        strbuf_printf(&text, "%s%zu without a name", listed ? " and " : "", unnamed);
-    return text.len ? strbuf_take(&text) : mem_strdup("none");
-}
-
-static const json_t *find_image(const struct docker_source *source, const char *name, struct error *err)
-{
-    struct reference wanted;
-    const json_t *found = NULL;
-    if (!name && json_array_size(source->list) == 1)
-        return json_array_get(source->list, 0);
-    if (name && reference_parse(&wanted, name, err) < 0)
-        return NULL;
-    if (name) {
-        found = find_named(source->list, &wanted);
-        reference_clear(&wanted);
-    }
-    if (found)
-        return found;
-    AUTO_FREE char *there = list_names(source->list);
-    AUTO_FREE char *quoted = str_quote(name ? name : "", 160);
-    if (name)
-        error_set(err, ERR_IMAGE_NOT_FOUND, "there is no image '%s'; it has %s", quoted, there);
-    else
-        error_set(err, ERR_IMAGE_NOT_FOUND, "no image was named and it has %s", there);
-    return NULL;
+    source->list = docker_list_parse(text, len, err);
+    return source->list ? 0 : -1;
 }
 
 static void put_blob(struct docker_source *source, const struct digest *digest, const char *name)
@@ -187,7 +86,8 @@ static void put_blob(struct docker_source *source, const struct digest *digest, 
     free(former);
 }
 
-static int hash_reader(struct reader_at *reader, const struct monitor *monitor, struct digest *ret, struct error *err)
+static int hash_reader(struct reader_at *reader, const struct monitor *monitor, struct digest *ret,
+                       struct error *err)
 {
     AUTO_FREE char *buffer = mem_alloc(HASH_BLOCK);
     struct hasher *hasher = hasher_new(DIGEST_SHA256);
@@ -215,7 +115,11 @@ static int sniff(struct reader_at *reader, enum media_compression *ret, struct e
         *ret = MEDIA_COMPRESSION_GZIP;
     else if (memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0)
         *ret = MEDIA_COMPRESSION_ZSTD;
-    else if (memcmp(head, "\xfd" "7zXZ", 5) == 0 || memcmp(head, "BZh", 3) == 0)
+    else if (memcmp(head,
+                    "\xfd"
+                    "7zXZ",
+                    5) == 0 ||
+             memcmp(head, "BZh", 3) == 0)
         *ret = MEDIA_COMPRESSION_UNKNOWN;
     else
         *ret = MEDIA_COMPRESSION_NONE;
@@ -231,17 +135,19 @@ static int describe_layer(struct descriptor *ret, struct reader_at *reader, cons
     if (sniff(reader, &compression, err) < 0)
         return -1;
     if (compression == MEDIA_COMPRESSION_UNKNOWN)
-        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "a layer is compressed with xz or bzip2, which images cannot have");
+        return error_set(err, ERR_MANIFEST_UNSUPPORTED,
+                         "a layer is compressed with xz or bzip2, which images cannot have");
     if (compression != MEDIA_COMPRESSION_NONE && hash_reader(reader, monitor, &digest, err) < 0)
         return -1;
     const char *type = media_type_layer(MEDIA_FAMILY_DOCKER, compression);
-    descriptor_init(ret, type ? type : media_type_layer(MEDIA_FAMILY_OCI, compression), &digest, reader->size);
+    descriptor_init(ret, type ? type : media_type_layer(MEDIA_FAMILY_OCI, compression), &digest,
+                    reader->size);
     return 0;
 }
 
 struct draft {
     struct descriptor config;
-    struct descriptor layers[LAYERS_MAX];
+    struct descriptor layers[DOCKER_LIST_LAYERS_MAX];
     size_t n_layers;
 };
 
@@ -268,9 +174,10 @@ static int draft_layers(struct docker_source *source, struct draft *draft, const
     size_t i;
     json_t *name;
     if (json_array_size(layers) != image_config_layers(config))
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "the image has %zu layers and %zu diff_ids", json_array_size(layers),
-                         image_config_layers(config));
-    json_array_foreach(layers, i, name) {
+        return error_set(err, ERR_REGISTRY_PROTOCOL, "the image has %zu layers and %zu diff_ids",
+                         json_array_size(layers), image_config_layers(config));
+    json_array_foreach(layers, i, name)
+    {
         struct digest diff_id;
         if (image_config_diff_id(config, i, &diff_id, err) < 0 ||
             draft_layer(source, draft, json_string_value(name), &diff_id, monitor, err) < 0)
@@ -336,7 +243,7 @@ static int source_resolve(struct image_store *store, const char *name, const str
 {
     struct docker_source *source = source_of(store);
     struct manifest made;
-    const json_t *entry = find_image(source, name, err);
+    const json_t *entry = docker_list_find(source->list, name, err);
     if (!entry || make_manifest(source, entry, monitor, &made, err) < 0)
         return wrap(source, err);
     descriptor_init(ret, made.media_type, &made.digest, (int64_t)made.len);
@@ -345,8 +252,8 @@ static int source_resolve(struct image_store *store, const char *name, const str
     return 0;
 }
 
-static int source_manifest(struct image_store *store, const struct descriptor *descriptor, struct manifest *ret,
-                           struct error *err)
+static int source_manifest(struct image_store *store, const struct descriptor *descriptor,
+                           struct manifest *ret, struct error *err)
 {
     struct docker_source *source = source_of(store);
     for (size_t i = 0; i < source->n_made; i++) {
@@ -354,7 +261,8 @@ static int source_manifest(struct image_store *store, const struct descriptor *d
         if (digest_equal(&made->digest, &descriptor->digest))
             return layout_read_manifest(made->bytes, made->len, descriptor, ret, err);
     }
-    error_set(err, ERR_IMAGE_NOT_FOUND, "there is no manifest %s in a docker-archive", descriptor->digest.text);
+    error_set(err, ERR_IMAGE_NOT_FOUND, "there is no manifest %s in a docker-archive",
+              descriptor->digest.text);
     return wrap(source, err);
 }
 
@@ -365,7 +273,8 @@ static int64_t source_blob_size(struct image_store *store, const struct digest *
     return blob ? tar_index_size(source->tar, blob->name) : -1;
 }
 
-static struct reader_at *source_blob_open(struct image_store *store, const struct digest *digest, struct error *err)
+static struct reader_at *source_blob_open(struct image_store *store, const struct digest *digest,
+                                          struct error *err)
 {
     struct docker_source *source = source_of(store);
     const struct docker_blob *blob = table_find(source->blobs, digest->text);

@@ -29,8 +29,8 @@ static int layout_store_resolve(struct image_store *store, const char *name, con
     return oci_layout_resolve(layout_of(store), name, ret, err);
 }
 
-static int layout_store_manifest(struct image_store *store, const struct descriptor *descriptor, struct manifest *ret,
-                                 struct error *err)
+static int layout_store_manifest(struct image_store *store, const struct descriptor *descriptor,
+                                 struct manifest *ret, struct error *err)
 {
     return oci_layout_manifest(layout_of(store), descriptor, ret, err);
 }
@@ -46,15 +46,17 @@ static struct reader_at *layout_store_blob_open(struct image_store *store, const
     return oci_layout_blob_open(layout_of(store), digest, err);
 }
 
-static struct sink *layout_store_blob_sink(struct image_store *store, const struct digest *digest, int64_t size,
-                                           struct error *err)
+static struct sink *layout_store_blob_sink(struct image_store *store, const struct digest *digest,
+                                           int64_t size, struct error *err)
 {
     return oci_layout_blob_sink(layout_of(store), digest, size, err);
 }
 
-static int layout_store_put_manifest(struct image_store *store, const struct manifest *manifest, struct error *err)
+static int layout_store_put_manifest(struct image_store *store, const struct manifest *manifest,
+                                     struct error *err)
 {
-    struct sink *sink = oci_layout_blob_sink(layout_of(store), &manifest->digest, (int64_t)manifest->len, err);
+    struct sink *sink =
+        oci_layout_blob_sink(layout_of(store), &manifest->digest, (int64_t)manifest->len, err);
     if (!sink)
         return -1;
     int result = sink_write(sink, manifest->bytes, manifest->len, err);
@@ -125,7 +127,8 @@ struct image_store *image_store_open(const struct roots *roots, const struct loc
     }
 }
 
-struct image_store *image_store_create(const struct roots *roots, const struct location *location, struct error *err)
+struct image_store *image_store_create(const struct roots *roots, const struct location *location,
+                                       struct error *err)
 {
     switch (location->kind) {
     case LOCATION_OCI_LAYOUT:
@@ -179,7 +182,8 @@ int64_t image_store_blob_size(struct image_store *store, const struct digest *di
     return store->ops->blob_size(store, digest);
 }
 
-struct reader_at *image_store_blob_open(struct image_store *store, const struct digest *digest, struct error *err)
+struct reader_at *image_store_blob_open(struct image_store *store, const struct digest *digest,
+                                        struct error *err)
 {
     if (store->ops->blob_open)
         return store->ops->blob_open(store, digest, err);

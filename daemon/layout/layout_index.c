@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading and changing index.json as a value; who reads and publishes the file, and under which lock, is the business
-// of the layout or archive that calls.
+// Reading and changing index.json as a value; who reads and publishes the file, and under which lock, is the
+// business of the layout or archive that calls.
 #include "layout/layout_index.h"
 
 #include <string.h>
@@ -20,11 +20,13 @@ int layout_index_check_version(const char *bytes, size_t len, struct error *err)
     AUTO_JSON json_t *root = json_parse(bytes, len, &json_limits_small, &cause);
     const char *version = json_get_string(root, "imageLayoutVersion");
     if (!version)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "the file " LAYOUT_VERSION_FILE " does not say a version");
+        return error_set(err, ERR_REGISTRY_PROTOCOL,
+                         "the file " LAYOUT_VERSION_FILE " does not say a version");
     if (str_starts(version, "1."))
         return 0;
     AUTO_FREE char *quoted = str_quote(version, 40);
-    return error_set(err, ERR_REGISTRY_PROTOCOL, "the layout has the version '%s'; 1.x is understood", quoted);
+    return error_set(err, ERR_REGISTRY_PROTOCOL, "the layout has the version '%s'; 1.x is understood",
+                     quoted);
 }
 
 int layout_index_parse(struct manifest *ret, const char *bytes, size_t len, struct error *err)
@@ -75,7 +77,8 @@ static const struct descriptor *refuse(const struct manifest *index, const char 
     return NULL;
 }
 
-static const struct descriptor *find_digest(const struct manifest *index, const char *digest, struct error *err)
+static const struct descriptor *find_digest(const struct manifest *index, const char *digest,
+                                            struct error *err)
 {
     for (size_t i = 0; i < index->n_children; i++)
         if (strcmp(index->children[i].digest.text, digest) == 0)
@@ -93,8 +96,8 @@ static const struct descriptor *find_tag(const struct manifest *index, const cha
             continue;
         if (found && !digest_equal(&found->digest, &child->digest)) {
             AUTO_FREE char *quoted = str_quote(tag, 160);
-            error_set(err, ERR_REGISTRY_PROTOCOL, "'%s' names two images, %s and %s", quoted, found->digest.text,
-                      child->digest.text);
+            error_set(err, ERR_REGISTRY_PROTOCOL, "'%s' names two images, %s and %s", quoted,
+                      found->digest.text, child->digest.text);
             error_hint(err, "Name the image by its digest.");
             return NULL;
         }

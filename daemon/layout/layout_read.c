@@ -5,11 +5,12 @@
 
 #include "base/mem.h"
 
-char *layout_read_all(struct reader_at *reader, const char *name, size_t max, size_t *ret_len, struct error *err)
+char *layout_read_all(struct reader_at *reader, const char *name, size_t max, size_t *ret_len,
+                      struct error *err)
 {
     if (reader->size < 0 || (uint64_t)reader->size > max) {
-        error_set(err, ERR_TOO_LARGE, "%s has %lld bytes, more than the limit of %zu", name, (long long)reader->size,
-                  max);
+        error_set(err, ERR_TOO_LARGE, "%s has %lld bytes, more than the limit of %zu", name,
+                  (long long)reader->size, max);
         return NULL;
     }
     size_t len = (size_t)reader->size;
@@ -26,15 +27,15 @@ char *layout_read_all(struct reader_at *reader, const char *name, size_t max, si
     return mem_take(bytes);
 }
 
-int layout_read_manifest(const char *bytes, size_t len, const struct descriptor *descriptor, struct manifest *ret,
-                          struct error *err)
+int layout_read_manifest(const char *bytes, size_t len, const struct descriptor *descriptor,
+                         struct manifest *ret, struct error *err)
 {
     // The digest first: what is wrong with bytes that nobody asked for is of no interest.
     struct digest actual;
     digest_of(&actual, descriptor->digest.algorithm, bytes, len);
     if (!digest_equal(&actual, &descriptor->digest))
-        return error_set(err, ERR_DIGEST_MISMATCH, "the manifest has the digest %s instead of %s", actual.text,
-                         descriptor->digest.text);
+        return error_set(err, ERR_DIGEST_MISMATCH, "the manifest has the digest %s instead of %s",
+                         actual.text, descriptor->digest.text);
     if (manifest_parse(ret, bytes, len, descriptor->media_type, err) < 0)
         return -1;
     if (manifest_verify(ret, descriptor, err) == 0)

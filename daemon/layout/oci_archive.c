@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A layout in a tar. As a source its entry documents are read when it is opened, everything else where it lies; as a
-// target it adds oci-layout and index.json behind the blobs.
+// A layout in a tar. As a source its entry documents are read when it is opened, everything else where it
+// lies; as a target it adds oci-layout and index.json behind the blobs.
 #include "layout/oci_archive.h"
 
 #include <stdlib.h>
@@ -58,7 +58,8 @@ static char *read_part(const struct oci_source *source, const char *name, size_t
 static int load(struct oci_source *source, struct error *err)
 {
     size_t version_len = 0, index_len = 0;
-    AUTO_FREE char *version = read_part(source, LAYOUT_VERSION_FILE, LAYOUT_VERSION_BYTES_MAX, &version_len, err);
+    AUTO_FREE char *version =
+        read_part(source, LAYOUT_VERSION_FILE, LAYOUT_VERSION_BYTES_MAX, &version_len, err);
     if (!version || layout_index_check_version(version, version_len, err) < 0)
         return -1;
     AUTO_FREE char *index = read_part(source, LAYOUT_INDEX_FILE, MANIFEST_BYTES_MAX, &index_len, err);
@@ -72,7 +73,7 @@ static int source_resolve(struct image_store *store, const char *name, const str
 {
     (void)monitor;
     struct oci_source *source = source_of(store);
-    char blob[ARCHIVE_BLOB_NAME_MAX];
+    char blob[ARCHIVE_REGIONS_NAME_MAX];
     struct digest digest;
     size_t len = 0;
     const struct descriptor *found = layout_index_find(&source->index, name, err);
@@ -83,7 +84,7 @@ static int source_resolve(struct image_store *store, const char *name, const str
     CLEANUP(error_clear) struct error ignored = ERROR_INIT;
     if (!name || digest_parse(&digest, name, &ignored) < 0)
         return wrap(source, err);
-    archive_target_blob_name(&digest, blob);
+    archive_regions_blob_name(&digest, blob);
     AUTO_FREE char *bytes = read_file(source, blob, MANIFEST_BYTES_MAX, &len, &ignored);
     if (!bytes || layout_read_descriptor(bytes, len, &digest, ret, &ignored) < 0)
         return wrap(source, err);
@@ -91,13 +92,13 @@ static int source_resolve(struct image_store *store, const char *name, const str
     return 0;
 }
 
-static int source_manifest(struct image_store *store, const struct descriptor *descriptor, struct manifest *ret,
-                           struct error *err)
+static int source_manifest(struct image_store *store, const struct descriptor *descriptor,
+                           struct manifest *ret, struct error *err)
 {
     struct oci_source *source = source_of(store);
-    char name[ARCHIVE_BLOB_NAME_MAX];
+    char name[ARCHIVE_REGIONS_NAME_MAX];
     size_t len = 0;
-    archive_target_blob_name(&descriptor->digest, name);
+    archive_regions_blob_name(&descriptor->digest, name);
     AUTO_FREE char *bytes = read_file(source, name, MANIFEST_BYTES_MAX, &len, err);
     if (!bytes || layout_read_manifest(bytes, len, descriptor, ret, err) < 0)
         return wrap(source, err);
@@ -106,16 +107,17 @@ static int source_manifest(struct image_store *store, const struct descriptor *d
 
 static int64_t source_blob_size(struct image_store *store, const struct digest *digest)
 {
-    char name[ARCHIVE_BLOB_NAME_MAX];
-    archive_target_blob_name(digest, name);
+    char name[ARCHIVE_REGIONS_NAME_MAX];
+    archive_regions_blob_name(digest, name);
     return tar_index_size(source_of(store)->tar, name);
 }
 
-static struct reader_at *source_blob_open(struct image_store *store, const struct digest *digest, struct error *err)
+static struct reader_at *source_blob_open(struct image_store *store, const struct digest *digest,
+                                          struct error *err)
 {
     struct oci_source *source = source_of(store);
-    char name[ARCHIVE_BLOB_NAME_MAX];
-    archive_target_blob_name(digest, name);
+    char name[ARCHIVE_REGIONS_NAME_MAX];
+    archive_regions_blob_name(digest, name);
     if (tar_index_size(source->tar, name) >= 0)
         return tar_index_reader(source->tar, name, err);
     error_set(err, ERR_BLOB_UNKNOWN, "the blob %s is missing", digest->text);
@@ -132,8 +134,9 @@ static void source_close(struct image_store *store)
     free(source);
 }
 
-struct image_store *oci_archive_open(const struct roots *roots, const char *path, const struct archive_spool *spool,
-                                     const struct monitor *monitor, struct error *err)
+struct image_store *oci_archive_open(const struct roots *roots, const char *path,
+                                     const struct archive_spool *spool, const struct monitor *monitor,
+                                     struct error *err)
 {
     static const struct image_store_ops ops = {
         .resolve = source_resolve,
@@ -168,10 +171,12 @@ static char *keep_name(const char *name, struct error *err)
 }
 
 // index gives way to the same with one more child.
-static int put_child(struct manifest *index, const struct archive_image *image, const char *name, struct error *err)
+static int put_child(struct manifest *index, const struct archive_image *image, const char *name,
+                     struct error *err)
 {
     struct descriptor child;
-    descriptor_init(&child, image->manifest.media_type, &image->manifest.digest, (int64_t)image->manifest.len);
+    descriptor_init(&child, image->manifest.media_type, &image->manifest.digest,
+                    (int64_t)image->manifest.len);
     AUTO_FREE char *text = layout_index_put(index, &child, name, err);
     descriptor_clear(&child);
     if (!text)
@@ -190,16 +195,18 @@ static int put_image(struct manifest *index, const struct archive_image *image, 
     return 0;
 }
 
-static int complete(struct archive_target *target, const struct archive_image *images, size_t n, struct error *err)
+static int complete(struct archive_regions *regions, const struct archive_image *images, size_t n,
+                    struct error *err)
 {
     struct manifest index;
     int result = layout_index_parse(&index, LAYOUT_INDEX_EMPTY, strlen(LAYOUT_INDEX_EMPTY), err);
     for (size_t i = 0; result == 0 && i < n; i++)
         result = put_image(&index, &images[i], err);
     if (result == 0)
-        result = archive_target_add(target, LAYOUT_VERSION_FILE, LAYOUT_VERSION_TEXT, strlen(LAYOUT_VERSION_TEXT), err);
+        result = archive_regions_add(regions, LAYOUT_VERSION_FILE, LAYOUT_VERSION_TEXT,
+                                     strlen(LAYOUT_VERSION_TEXT), err);
     if (result == 0)
-        result = archive_target_add(target, LAYOUT_INDEX_FILE, index.bytes, index.len, err);
+        result = archive_regions_add(regions, LAYOUT_INDEX_FILE, index.bytes, index.len, err);
     manifest_clear(&index);
     return result;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A layout directory as a source and as a target. What must hold: all paths are opened beneath the root that the
-// request may use; blobs and manifests appear whole under their digest or not at all; index.json changes last, by
-// rename, under the lock, so a reader at any moment sees a complete layout and two writers never lose each other's tags.
+// A layout directory as a source and as a target. What must hold: all paths are opened beneath the root that
+// the request may use; blobs and manifests appear whole under their digest or not at all; index.json changes
+// last, by rename, under the lock, so a reader at any moment sees a complete layout and two writers never
+// lose each other's tags.
 #include "layout/oci_layout.h"
 
 #include <dirent.h>
@@ -54,7 +55,8 @@ static struct reader_at *open_file(struct oci_layout *layout, const char *name, 
     return reader_at_fd(taken, st.st_size);
 }
 
-static char *read_file(struct oci_layout *layout, const char *name, size_t max, size_t *ret_len, struct error *err)
+static char *read_file(struct oci_layout *layout, const char *name, size_t max, size_t *ret_len,
+                       struct error *err)
 {
     struct reader_at *reader = open_file(layout, name, err);
     char *bytes = reader ? layout_read_all(reader, name, max, ret_len, err) : NULL;
@@ -63,7 +65,8 @@ static char *read_file(struct oci_layout *layout, const char *name, size_t max, 
 }
 
 // For the documents that make a directory a layout: if one is not there, it is none.
-static char *read_part(struct oci_layout *layout, const char *name, size_t max, size_t *ret_len, struct error *err)
+static char *read_part(struct oci_layout *layout, const char *name, size_t max, size_t *ret_len,
+                       struct error *err)
 {
     char *bytes = read_file(layout, name, max, ret_len, err);
     if (!bytes && err->code == ERR_PATH_NOT_FOUND) {
@@ -115,12 +118,13 @@ void oci_layout_close(struct oci_layout *layout)
     free(layout);
 }
 
-// The lock is held while the descriptor is open. flock(2) belongs to the open file, so this serialises the workers of
-// this process as well as other processes.
+// The lock is held while the descriptor is open. flock(2) belongs to the open file, so this serialises the
+// workers of this process as well as other processes.
 static int lock_layout(struct oci_layout *layout, struct error *err)
 {
     const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
-    AUTO_CLOSE int fd = openat(layout->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    AUTO_CLOSE int fd =
+        openat(layout->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open " LOCK_FILE);
     int64_t deadline = clock_ms() + LOCK_WAIT_MS;
@@ -208,15 +212,17 @@ static int make_directory(int dirfd, const char *name, struct error *err)
 static int complete(struct oci_layout *layout, struct error *err)
 {
     struct stat st;
-    if (make_directory(layout->dirfd, "blobs", err) < 0 || make_directory(layout->dirfd, "blobs/sha256", err) < 0)
+    if (make_directory(layout->dirfd, "blobs", err) < 0 ||
+        make_directory(layout->dirfd, "blobs/sha256", err) < 0)
         return -1;
     if (fstatat(layout->dirfd, LAYOUT_INDEX_FILE, &st, 0) < 0 &&
-        file_publish_at(layout->dirfd, LAYOUT_INDEX_FILE, LAYOUT_INDEX_EMPTY, strlen(LAYOUT_INDEX_EMPTY), 0644, err) < 0)
+        file_publish_at(layout->dirfd, LAYOUT_INDEX_FILE, LAYOUT_INDEX_EMPTY, strlen(LAYOUT_INDEX_EMPTY),
+                        0644, err) < 0)
         return -1;
     if (fstatat(layout->dirfd, LAYOUT_VERSION_FILE, &st, 0) == 0)
         return check_version(layout, err);
-    return file_publish_at(layout->dirfd, LAYOUT_VERSION_FILE, LAYOUT_VERSION_TEXT, strlen(LAYOUT_VERSION_TEXT), 0644,
-                           err);
+    return file_publish_at(layout->dirfd, LAYOUT_VERSION_FILE, LAYOUT_VERSION_TEXT,
+                           strlen(LAYOUT_VERSION_TEXT), 0644, err);
 }
 
 static int prepare(struct oci_layout *layout, struct error *err)
@@ -226,13 +232,15 @@ static int prepare(struct oci_layout *layout, struct error *err)
     AUTO_CLOSE int lock = lock_layout(layout, err);
     if (lock < 0 || complete(layout, err) < 0)
         return -1;
-    AUTO_CLOSE int blobs = openat(layout->dirfd, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    AUTO_CLOSE int blobs =
+        openat(layout->dirfd, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (blobs >= 0)
         temp_file_sweep(blobs);
     return 0;
 }
 
-// The directory may be a root itself, which has no parent that may be opened, so it is made only if it is not there.
+// The directory may be a root itself, which has no parent that may be opened, so it is made only if it is not
+// there.
 static struct oci_layout *open_or_make(const struct roots *roots, const char *path, struct error *err)
 {
     const char *name = NULL;
@@ -269,7 +277,8 @@ static int read_index(struct oci_layout *layout, struct manifest *ret, struct er
 }
 
 // A child of an index of the layout has no entry of its own: its own bytes tell what it is.
-static int find_by_digest(struct oci_layout *layout, const char *text, struct descriptor *ret, struct error *err)
+static int find_by_digest(struct oci_layout *layout, const char *text, struct descriptor *ret,
+                          struct error *err)
 {
     struct digest digest;
     char name[BLOB_NAME_MAX];
@@ -323,7 +332,8 @@ int64_t oci_layout_blob_size(struct oci_layout *layout, const struct digest *dig
     return size;
 }
 
-struct reader_at *oci_layout_blob_open(struct oci_layout *layout, const struct digest *digest, struct error *err)
+struct reader_at *oci_layout_blob_open(struct oci_layout *layout, const struct digest *digest,
+                                       struct error *err)
 {
     char name[BLOB_NAME_MAX];
     blob_name(digest, name);
@@ -352,7 +362,8 @@ struct sink *oci_layout_blob_sink(struct oci_layout *layout, const struct digest
     return dirfd < 0 ? NULL : blob_sink_new(dirfd, digest, size, err);
 }
 
-static int put_tag(struct oci_layout *layout, const struct descriptor *manifest, const char *tag, struct error *err)
+static int put_tag(struct oci_layout *layout, const struct descriptor *manifest, const char *tag,
+                   struct error *err)
 {
     struct manifest index;
     if (oci_layout_blob_size(layout, &manifest->digest) != manifest->size)
@@ -366,7 +377,8 @@ static int put_tag(struct oci_layout *layout, const struct descriptor *manifest,
     return text ? file_publish_at(layout->dirfd, LAYOUT_INDEX_FILE, text, strlen(text), 0644, err) : -1;
 }
 
-int oci_layout_tag(struct oci_layout *layout, const struct descriptor *manifest, const char *tag, struct error *err)
+int oci_layout_tag(struct oci_layout *layout, const struct descriptor *manifest, const char *tag,
+                   struct error *err)
 {
     return put_tag(layout, manifest, tag, err) < 0 ? wrap(layout, err) : 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lets libarchive format one header into memory. The entry has no content there: its writer is set to failed, so that
-// ending it neither adds zeros for the content nor counts as success; the trailer that it still writes is dropped.
+// Lets libarchive format one header into memory. The entry has no content there: its writer is set to failed,
+// so that ending it neither adds zeros for the content nor counts as success; the trailer that it still
+// writes is dropped.
 #include "layout/tar_header.h"
 
 #include <archive.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Walks the headers of an archive that anybody may have made. No name of it ever reaches the file system; what is kept
-// of an entry is where its bytes lie, checked against the length of the file. Of two files with one name readers of tar
-// choose differently, so such archives are refused; under blobs/ the digest decides anyway.
+// Walks the headers of an archive that anybody may have made. No name of it ever reaches the file system;
+// what is kept of an entry is where its bytes lie, checked against the length of the file. Of two files with
+// one name readers of tar choose differently, so such archives are refused; under blobs/ the digest decides
+// anyway.
 #include "layout/tar_index.h"
 
 #include <archive.h>
@@ -64,7 +65,8 @@ static char *link_name(const char *name, const char *target, bool symbolic)
 {
     const char *slash = strrchr(name, '/');
     bool relative = symbolic && target[0] != '/' && slash;
-    AUTO_FREE char *full = relative ? mem_printf("%.*s/%s", (int)(slash - name), name, target) : mem_strdup(target);
+    AUTO_FREE char *full =
+        relative ? mem_printf("%.*s/%s", (int)(slash - name), name, target) : mem_strdup(target);
     return normalise(full) ? mem_take(full) : NULL;
 }
 
@@ -91,8 +93,8 @@ static int put_entry(struct tar_index *index, const char *name, int64_t offset, 
     return same ? 0 : refuse_entry(err, name, "is there twice");
 }
 
-static int add_file(struct tar_index *index, struct archive *reader, struct archive_entry *entry, const char *name,
-                    struct error *err)
+static int add_file(struct tar_index *index, struct archive *reader, struct archive_entry *entry,
+                    const char *name, struct error *err)
 {
     int64_t offset = archive_filter_bytes(reader, 0);
     int64_t size = archive_entry_size(entry);
@@ -111,7 +113,8 @@ static int add_link(struct tar_index *index, struct archive_entry *entry, const 
     return normal ? put_entry(index, name, 0, 0, normal, err) : 0; // one that leads out is not there
 }
 
-static int add_entry(struct tar_index *index, struct archive *reader, struct archive_entry *entry, struct error *err)
+static int add_entry(struct tar_index *index, struct archive *reader, struct archive_entry *entry,
+                     struct error *err)
 {
     const char *raw = archive_entry_pathname(entry);
     if (table_count(index->entries) >= ENTRIES_MAX)
@@ -132,10 +135,12 @@ static int refuse_archive(struct archive *reader, size_t n, struct error *err)
     AUTO_FREE char *quoted = str_quote(text ? text : "unknown error", 200);
     if (n == 0)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "the file is not a tar archive: %s", quoted);
-    return error_set(err, ERR_REGISTRY_PROTOCOL, "the archive cannot be read beyond entry %zu: %s", n, quoted);
+    return error_set(err, ERR_REGISTRY_PROTOCOL, "the archive cannot be read beyond entry %zu: %s", n,
+                     quoted);
 }
 
-static int walk(struct tar_index *index, struct archive *reader, const struct monitor *monitor, struct error *err)
+static int walk(struct tar_index *index, struct archive *reader, const struct monitor *monitor,
+                struct error *err)
 {
     struct archive_entry *entry;
     if (archive_read_open_fd(reader, index->fd, READ_BLOCK) != ARCHIVE_OK)
@@ -212,7 +217,8 @@ struct range_reader {
     int64_t offset;
 };
 
-static ssize_t range_read_at(struct reader_at *base, void *buffer, size_t len, int64_t offset, struct error *err)
+static ssize_t range_read_at(struct reader_at *base, void *buffer, size_t len, int64_t offset,
+                             struct error *err)
 {
     struct range_reader *range = container_of(base, struct range_reader, base);
     if (offset < 0 || offset >= base->size)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Used for blobs of a layout and for whole archives, both too large for file_publish. What must hold: a name other
-// than .dray-* appears only with content that was fsynced, and never changes in place.
+// Used for blobs of a layout and for whole archives, both too large for file_publish. What must hold: a name
+// other than .dray-* appears only with content that was fsynced, and never changes in place.
 #include "layout/temp_file.h"
 
 #include <dirent.h>
@@ -31,7 +31,8 @@ static void make_name(char *name, size_t size)
     snprintf(name, size, TEMP_PREFIX "%016llx", number);
 }
 
-// Published files have the same mode whatever the umask of the service. False if a sweep took the file between open and lock. A file system without locks is not swept either.
+// Published files have the same mode whatever the umask of the service. False if a sweep took the file
+// between open and lock. A file system without locks is not swept either.
 static bool prepare(int fd, mode_t mode)
 {
     struct stat st;
@@ -45,7 +46,8 @@ int temp_file_open(struct temp_file *ret, int dirfd, mode_t mode, struct error *
     int failure = EEXIST;
     for (int i = 0; i < TEMP_TRIES; i++) {
         make_name(ret->name, sizeof ret->name);
-        AUTO_CLOSE int fd = openat(dirfd, ret->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        AUTO_CLOSE int fd =
+            openat(dirfd, ret->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
         failure = fd < 0 ? errno : EEXIST;
         if (fd < 0 && failure != EEXIST)
             break;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file that is written under a temporary name and then takes its place: published files are whole or absent. A
-// temporary file is locked (flock(2)) by its writer, so what a crash left behind can be told from what is being
-// written, and is swept. One worker at a time.
+// A file that is written under a temporary name and then takes its place: published files are whole or
+// absent. A temporary file is locked (flock(2)) by its writer, so what a crash left behind can be told from
+// what is being written, and is swept. One worker at a time.
 #pragma once
 
 #include <sys/types.h>

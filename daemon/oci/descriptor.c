@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Descriptors out of untrusted documents and back. A descriptor that was parsed here has a well-formed digest, a size
-// that fits everywhere, and embedded data (if any) that was checked, so later steps need not look again.
+// Descriptors out of untrusted documents and back. A descriptor that was parsed here has a well-formed
+// digest, a size that fits everywhere, and embedded data (if any) that was checked, so later steps need not
+// look again.
 #include "oci/descriptor.h"
 
 #include <stdlib.h>
@@ -13,11 +14,12 @@
 #include "oci/document.h"
 
 static const int64_t SIZE_MAX_BYTES = (int64_t)1 << 53; // the largest that every JSON reader keeps exact
-enum { MEDIA_TYPE_MAX = 255 }; // RFC 6838 section 4.2: 127 "/" 127
+enum { MEDIA_TYPE_MAX = 255 };                          // RFC 6838 section 4.2: 127 "/" 127
 
 static const char *const descriptor_keys[] = {"mediaType", "digest",   "size",         "urls", "annotations",
                                               "data",      "platform", "artifactType", NULL};
-static const char *const platform_keys[] = {"os", "architecture", "variant", "os.version", "os.features", NULL};
+static const char *const platform_keys[] = {"os",         "architecture", "variant",
+                                            "os.version", "os.features",  NULL};
 
 static int take_media_type(char **ret, const json_t *value, const char *key, bool required, const char *where,
                            struct error *err)
@@ -40,8 +42,8 @@ static int take_digest(struct descriptor *ret, const json_t *value, const char *
         return document_fail(err, where, "has no digest");
     if (!digest_valid(text)) {
         AUTO_FREE char *quoted = str_quote(text, 100);
-        return document_fail(err, where, "has the digest '%s', which is not sha256 or sha512 in lower-case hex",
-                             quoted);
+        return document_fail(err, where,
+                             "has the digest '%s', which is not sha256 or sha512 in lower-case hex", quoted);
     }
     return digest_parse(&ret->digest, text, err);
 }
@@ -67,9 +69,8 @@ static int take_urls(struct descriptor *ret, const json_t *value, const char *wh
         return document_fail(err, where, "has urls that are not an array");
     size_t i;
     json_t *url;
-    json_array_foreach(urls, i, url)
-        if (!json_is_string(url))
-            return document_fail(err, where, "has urls that are not strings");
+    json_array_foreach(urls, i, url) if (!json_is_string(url)) return document_fail(
+        err, where, "has urls that are not strings");
     ret->urls = json_incref(urls);
     return 0;
 }
@@ -95,14 +96,16 @@ static int check_data(const struct descriptor *d, const json_t *value, const cha
         return 0;
     AUTO_FREE void *bytes = NULL;
     size_t len = 0;
-    if (!json_is_string(data) || !base64_decode(json_string_value(data), json_string_length(data), &bytes, &len))
+    if (!json_is_string(data) ||
+        !base64_decode(json_string_value(data), json_string_length(data), &bytes, &len))
         return document_fail(err, where, "has data that is not base64");
     if ((int64_t)len != d->size)
         return document_fail(err, where, "has data of %zu bytes and a size of %lld", len, (long long)d->size);
     struct digest actual;
     digest_of(&actual, d->digest.algorithm, bytes, len);
     if (!digest_equal(&actual, &d->digest))
-        return document_fail(err, where, "has data with the digest %s instead of %s", actual.text, d->digest.text);
+        return document_fail(err, where, "has data with the digest %s instead of %s", actual.text,
+                             d->digest.text);
     return 0;
 }
 
@@ -115,8 +118,9 @@ int descriptor_parse(struct descriptor *ret, const json_t *value, const char *wh
         take_media_type(&ret->media_type, value, "mediaType", true, where, err) < 0 ||
         take_media_type(&ret->artifact_type, value, "artifactType", false, where, err) < 0 ||
         take_digest(ret, value, where, err) < 0 || take_size(ret, value, where, err) < 0 ||
-        document_annotations(&ret->annotations, value, where, err) < 0 || take_urls(ret, value, where, err) < 0 ||
-        take_platform(ret, value, where, err) < 0 || check_data(ret, value, where, err) < 0) {
+        document_annotations(&ret->annotations, value, where, err) < 0 ||
+        take_urls(ret, value, where, err) < 0 || take_platform(ret, value, where, err) < 0 ||
+        check_data(ret, value, where, err) < 0) {
         descriptor_clear(ret);
         return -1;
     }

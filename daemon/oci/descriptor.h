@@ -18,8 +18,8 @@ struct descriptor {
     char *artifact_type; // or NULL
 };
 
-// From an untrusted document: media type, digest and size are required; size 0 … 2^53, data (if any) must match digest
-// and size. Errors: ERR_REGISTRY_PROTOCOL, with `where` ("layers[3]") in the text.
+// From an untrusted document: media type, digest and size are required; size 0 … 2^53, data (if any) must
+// match digest and size. Errors: ERR_REGISTRY_PROTOCOL, with `where` ("layers[3]") in the text.
 int descriptor_parse(struct descriptor *ret, const json_t *value, const char *where, struct error *err);
 json_t *descriptor_to_json(const struct descriptor *d); // new reference
 void descriptor_init(struct descriptor *d, const char *media_type, const struct digest *digest, int64_t size);

@@ -40,14 +40,14 @@ int document_check_keys(const json_t *object, const char *const *known, const ch
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value)
-        for (size_t i = 0; known[i]; i++) {
-            if (!str_equal_case(key, known[i]) || strcmp(key, known[i]) == 0)
-                continue;
-            AUTO_FREE char *quoted = str_quote(key, 40);
-            return document_fail(err, where, "has the member '%s', which some readers take for '%s'", quoted,
-                                 known[i]);
-        }
+    json_object_foreach((json_t *)object, key, value) for (size_t i = 0; known[i]; i++)
+    {
+        if (!str_equal_case(key, known[i]) || strcmp(key, known[i]) == 0)
+            continue;
+        AUTO_FREE char *quoted = str_quote(key, 40);
+        return document_fail(err, where, "has the member '%s', which some readers take for '%s'", quoted,
+                             known[i]);
+    }
     return 0;
 }
 
@@ -57,14 +57,16 @@ json_t *document_member(const json_t *object, const char *key)
     return json_is_null(member) ? NULL : member;
 }
 
-const char *document_string(const json_t *object, const char *key, size_t max, const char *where, struct error *err)
+const char *document_string(const json_t *object, const char *key, size_t max, const char *where,
+                            struct error *err)
 {
     const json_t *member = document_member(object, key);
     if (!member)
         return "";
     if (json_is_string(member) && json_string_length(member) <= max)
         return json_string_value(member);
-    document_fail(err, where, json_is_string(member) ? "has a %s that is too long" : "has a %s that is not a string",
+    document_fail(err, where,
+                  json_is_string(member) ? "has a %s that is too long" : "has a %s that is not a string",
                   key);
     return NULL;
 }
@@ -78,9 +80,8 @@ int document_annotations(json_t **ret, const json_t *object, const char *where, 
         return document_fail(err, where, "has annotations that are not an object");
     const char *key;
     json_t *value;
-    json_object_foreach(annotations, key, value)
-        if (!json_is_string(value))
-            return document_fail(err, where, "has an annotation that is not a string");
+    json_object_foreach(annotations, key, value) if (!json_is_string(value)) return document_fail(
+        err, where, "has an annotation that is not a string");
     *ret = json_incref(annotations);
     return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The image config as a JSON tree whose shape was checked once: editors may rely on the types of every member of the
-// specification, and what the specification does not name goes through untouched. diff_ids and history move together
-// here and nowhere else, so that they cannot disagree.
+// The image config as a JSON tree whose shape was checked once: editors may rely on the types of every member
+// of the specification, and what the specification does not name goes through untouched. diff_ids and history
+// move together here and nowhere else, so that they cannot disagree.
 #include "oci/image_config.h"
 
 #include <string.h>
@@ -13,8 +13,8 @@
 
 #define WHERE "the image config"
 
-static const char *const root_keys[] = {"architecture", "os",     "variant", "os.version", "config", "rootfs",
-                                        "history",      "author", "created", NULL};
+static const char *const root_keys[] = {"architecture", "os",      "variant", "os.version", "config",
+                                        "rootfs",       "history", "author",  "created",    NULL};
 static const char *const rootfs_keys[] = {"type", "diff_ids", NULL};
 static const char *const history_keys[] = {"created", "created_by", "author", "comment", "empty_layer", NULL};
 
@@ -25,20 +25,21 @@ struct member_type {
 };
 
 static const struct member_type root_types[] = {
-    {"architecture", JSON_STRING, JSON_NULL}, {"os", JSON_STRING, JSON_NULL},      {"variant", JSON_STRING, JSON_NULL},
-    {"os.version", JSON_STRING, JSON_NULL},   {"author", JSON_STRING, JSON_NULL},  {"created", JSON_STRING, JSON_NULL},
-    {"config", JSON_OBJECT, JSON_NULL},       {"rootfs", JSON_OBJECT, JSON_NULL},  {"history", JSON_ARRAY, JSON_OBJECT},
-    {NULL, JSON_NULL, JSON_NULL},
+    {"architecture", JSON_STRING, JSON_NULL}, {"os", JSON_STRING, JSON_NULL},
+    {"variant", JSON_STRING, JSON_NULL},      {"os.version", JSON_STRING, JSON_NULL},
+    {"author", JSON_STRING, JSON_NULL},       {"created", JSON_STRING, JSON_NULL},
+    {"config", JSON_OBJECT, JSON_NULL},       {"rootfs", JSON_OBJECT, JSON_NULL},
+    {"history", JSON_ARRAY, JSON_OBJECT},     {NULL, JSON_NULL, JSON_NULL},
 };
 
 static const struct member_type config_types[] = {
-    {"User", JSON_STRING, JSON_NULL},          {"ExposedPorts", JSON_OBJECT, JSON_NULL},
-    {"Env", JSON_ARRAY, JSON_STRING},          {"Entrypoint", JSON_ARRAY, JSON_STRING},
-    {"Cmd", JSON_ARRAY, JSON_STRING},          {"Volumes", JSON_OBJECT, JSON_NULL},
-    {"WorkingDir", JSON_STRING, JSON_NULL},    {"Labels", JSON_OBJECT, JSON_STRING},
-    {"StopSignal", JSON_STRING, JSON_NULL},    {"Healthcheck", JSON_OBJECT, JSON_NULL},
-    {"Shell", JSON_ARRAY, JSON_STRING},        {"OnBuild", JSON_ARRAY, JSON_STRING},
-    {"ArgsEscaped", JSON_TRUE, JSON_NULL},     {NULL, JSON_NULL, JSON_NULL},
+    {"User", JSON_STRING, JSON_NULL},       {"ExposedPorts", JSON_OBJECT, JSON_NULL},
+    {"Env", JSON_ARRAY, JSON_STRING},       {"Entrypoint", JSON_ARRAY, JSON_STRING},
+    {"Cmd", JSON_ARRAY, JSON_STRING},       {"Volumes", JSON_OBJECT, JSON_NULL},
+    {"WorkingDir", JSON_STRING, JSON_NULL}, {"Labels", JSON_OBJECT, JSON_STRING},
+    {"StopSignal", JSON_STRING, JSON_NULL}, {"Healthcheck", JSON_OBJECT, JSON_NULL},
+    {"Shell", JSON_ARRAY, JSON_STRING},     {"OnBuild", JSON_ARRAY, JSON_STRING},
+    {"ArgsEscaped", JSON_TRUE, JSON_NULL},  {NULL, JSON_NULL, JSON_NULL},
 };
 
 static const char *type_name(json_type type)
@@ -68,13 +69,9 @@ static bool elements_have_type(json_t *value, json_type element)
     if (element == JSON_NULL)
         return true;
     if (json_is_array(value))
-        json_array_foreach(value, i, member)
-            if (!has_type(member, element))
-                return false;
+        json_array_foreach(value, i, member) if (!has_type(member, element)) return false;
     if (json_is_object(value))
-        json_object_foreach(value, key, member)
-            if (!has_type(member, element))
-                return false;
+        json_object_foreach(value, key, member) if (!has_type(member, element)) return false;
     return true;
 }
 
@@ -85,7 +82,8 @@ static int check_types(const json_t *object, const struct member_type *types, st
         if (!value)
             continue;
         if (!has_type(value, types->type))
-            return document_fail(err, WHERE, "has a member %s that is not %s", types->key, type_name(types->type));
+            return document_fail(err, WHERE, "has a member %s that is not %s", types->key,
+                                 type_name(types->type));
         if (!elements_have_type(value, types->element))
             return document_fail(err, WHERE, "has a member %s with an element that is not %s", types->key,
                                  type_name(types->element));
@@ -116,9 +114,13 @@ static int check_rootfs(const json_t *rootfs, struct error *err)
         return document_fail(err, WHERE, "has rootfs.diff_ids that are not an array");
     size_t i;
     json_t *diff_id;
-    json_array_foreach(diff_ids, i, diff_id)
-        if (!json_is_string(diff_id) || !digest_valid(json_string_value(diff_id)))
-            return document_fail(err, WHERE, "has a diff_id at index %zu that is not a digest", i);
+    json_array_foreach(
+        diff_ids, i,
+        diff_id) if (!json_is_string(diff_id) ||
+                     !digest_valid(json_string_value(
+                         diff_id))) return document_fail(err, WHERE,
+                                                         "has a diff_id at index %zu that is not a digest",
+                                                         i);
     return 0;
 }
 
@@ -126,7 +128,8 @@ static int check_history(const json_t *history, struct error *err)
 {
     size_t i;
     json_t *entry;
-    json_array_foreach(history, i, entry) {
+    json_array_foreach(history, i, entry)
+    {
         if (document_check_keys(entry, history_keys, WHERE, err) < 0)
             return -1;
         const json_t *empty = document_member(entry, "empty_layer");
@@ -224,7 +227,8 @@ size_t image_config_layers(const struct image_config *config)
     return json_array_size(diff_ids_of(config));
 }
 
-int image_config_diff_id(const struct image_config *config, size_t index, struct digest *ret, struct error *err)
+int image_config_diff_id(const struct image_config *config, size_t index, struct digest *ret,
+                         struct error *err)
 {
     const json_t *diff_id = json_array_get(diff_ids_of(config), index);
     if (!diff_id)
@@ -249,13 +253,12 @@ static size_t history_position(const struct image_config *config, size_t index)
     const json_t *history = history_of(config);
     size_t position;
     json_t *entry;
-    json_array_foreach(history, position, entry)
-        if (!is_empty_layer(entry) && index-- == 0)
-            return position;
+    json_array_foreach(history, position, entry) if (!is_empty_layer(entry) && index-- == 0) return position;
     return json_array_size(history);
 }
 
-static json_t *history_entry(const char *created, const char *created_by, const char *comment, const char *author)
+static json_t *history_entry(const char *created, const char *created_by, const char *comment,
+                             const char *author)
 {
     const char *members[][2] = {
         {"created", created}, {"created_by", created_by}, {"comment", comment}, {"author", author}};
@@ -266,14 +269,14 @@ static json_t *history_entry(const char *created, const char *created_by, const 
     return entry;
 }
 
-// Old and hand-made images have fewer entries than layers; an entry appended then would stand for another layer.
+// Old and hand-made images have fewer entries than layers; an entry appended then would stand for another
+// layer.
 static void history_pad(struct image_config *config, size_t layers)
 {
     json_t *history = history_of(config);
     size_t filled = 0, i;
     json_t *entry;
-    json_array_foreach(history, i, entry)
-        filled += !is_empty_layer(entry);
+    json_array_foreach(history, i, entry) filled += !is_empty_layer(entry);
     for (; filled < layers; filled++)
         json_array_append_new(history, history_entry(NULL, NULL, "layer without history", NULL));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The image config (OCI image-spec config.md, and Docker's extensions): parsed, edited field by field, written again.
-// Unknown members survive. Pure.
+// The image config (OCI image-spec config.md, and Docker's extensions): parsed, edited field by field,
+// written again. Unknown members survive. Pure.
 #pragma once
 
 #include "base/digest.h"
@@ -12,9 +12,10 @@ struct image_config {
     json_t *root; // owned, always an object with rootfs.diff_ids and history arrays after parse or new
 };
 
-int image_config_parse(struct image_config *ret, const void *bytes, size_t len, struct error *err); // ERR_REGISTRY_PROTOCOL
-// Have all members the types that the specification gives them? ERR_REGISTRY_PROTOCOL. Holds after parse; ask again after an
-// edit that could change types.
+int image_config_parse(struct image_config *ret, const void *bytes, size_t len,
+                       struct error *err); // ERR_REGISTRY_PROTOCOL
+// Have all members the types that the specification gives them? ERR_REGISTRY_PROTOCOL. Holds after parse; ask
+// again after an edit that could change types.
 int image_config_check(const struct image_config *config, struct error *err);
 void image_config_new(struct image_config *ret, const struct platform *platform); // scratch
 void image_config_clear(struct image_config *config);
@@ -23,7 +24,8 @@ char *image_config_text(const struct image_config *config); // the bytes to stor
 
 void image_config_platform(const struct image_config *config, struct platform *ret);
 size_t image_config_layers(const struct image_config *config); // number of diff_ids
-int image_config_diff_id(const struct image_config *config, size_t index, struct digest *ret, struct error *err);
+int image_config_diff_id(const struct image_config *config, size_t index, struct digest *ret,
+                         struct error *err);
 void image_config_set_created(struct image_config *config, const char *rfc3339);
 // Appends a diff_id and its non-empty history entry (created_by, comment, author may be NULL).
 void image_config_append_layer(struct image_config *config, const struct digest *diff_id, const char *created,
@@ -36,13 +38,16 @@ const json_t *image_config_layer_history(const struct image_config *config, size
 // Takes the diff_id of a layer and its history entry out.
 void image_config_remove_layer(struct image_config *config, size_t index);
 
-// Applies the `config` member of a build job (api: cmd, entrypoint, env, working_dir, user, labels, exposed_ports, volumes,
-// stop_signal, healthcheck, shell, on_build, args_escaped, author): absent keeps, null unsets, maps merge by key. The edit
-// was validated by image_config_check_edit when the job was posted. The members of healthcheck merge like a map; a port without
-// protocol is tcp; of an Env name that the base has twice one is left.
+// Applies the `config` member of a build job (api: cmd, entrypoint, env, working_dir, user, labels,
+// exposed_ports, volumes, stop_signal, healthcheck, shell, on_build, args_escaped, author): absent keeps,
+// null unsets, maps merge by key. The edit was validated by image_config_check_edit when the job was posted.
+// The members of healthcheck merge like a map; a port without protocol is tcp; of an Env name that the base
+// has twice one is left.
 int image_config_apply_edit(struct image_config *config, const json_t *edit, struct error *err);
-int image_config_check_edit(const json_t *edit, const char *pointer, struct error *err); // 400 with the pointer
-// RFC 7396, applied last; rootfs and history may not be touched by it. ERR_INVALID_REQUEST with a pointer; the config is
-// not to be used after a failure.
-int image_config_check_patch(const json_t *patch, const char *pointer, struct error *err); // 400 with the pointer
+int image_config_check_edit(const json_t *edit, const char *pointer,
+                            struct error *err); // 400 with the pointer
+// RFC 7396, applied last; rootfs and history may not be touched by it. ERR_INVALID_REQUEST with a pointer;
+// the config is not to be used after a failure.
+int image_config_check_patch(const json_t *patch, const char *pointer,
+                             struct error *err); // 400 with the pointer
 int image_config_merge_patch(struct image_config *config, const json_t *patch, struct error *err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The `config` member of a build job: one table says which member of the request is which member of the image config
-// and of what kind, and each kind has a check (when the job is posted) and a way to be applied (when it runs).
+// The `config` member of a build job: one table says which member of the request is which member of the image
+// config and of what kind, and each kind has a check (when the job is posted) and a way to be applied (when
+// it runs).
 #include <stdio.h>
 #include <string.h>
 
@@ -79,7 +80,8 @@ static int check_strings(const json_t *value, const char *pointer, struct error 
         return refuse(err, pointer, "must be an array of strings, or null to unset it");
     size_t i;
     json_t *element;
-    json_array_foreach(value, i, element) {
+    json_array_foreach(value, i, element)
+    {
         AUTO_FREE char *at = json_pointer_index(pointer, i);
         if (!json_is_string(element))
             return refuse(err, at, "must be a string");
@@ -93,7 +95,8 @@ static int check_text_map(const json_t *value, const char *pointer, struct error
     json_t *member;
     if (!json_is_object(value))
         return refuse(err, pointer, "must be an object of strings, or null to unset it");
-    json_object_foreach((json_t *)value, key, member) {
+    json_object_foreach((json_t *)value, key, member)
+    {
         if (*key == '\0')
             return refuse_member(err, pointer, key, "has an empty name");
         if (!json_is_string(member) && !json_is_null(member))
@@ -108,9 +111,8 @@ static int check_env(const json_t *value, const char *pointer, struct error *err
     json_t *member;
     if (check_text_map(value, pointer, err) < 0)
         return -1;
-    json_object_foreach((json_t *)value, key, member)
-        if (strchr(key, '='))
-            return refuse_member(err, pointer, key, "is not a variable name: it has a '='");
+    json_object_foreach((json_t *)value, key, member) if (strchr(key, '=')) return refuse_member(
+        err, pointer, key, "is not a variable name: it has a '='");
     return 0;
 }
 
@@ -122,7 +124,8 @@ static int check_set(const json_t *value, const char *pointer, bool (*valid)(con
     json_t *member;
     if (!json_is_object(value))
         return refuse(err, pointer, "must be an object, or null to unset it");
-    json_object_foreach((json_t *)value, key, member) {
+    json_object_foreach((json_t *)value, key, member)
+    {
         if (!valid(key))
             return refuse_member(err, pointer, key, what);
         if (!json_is_true(member) && !json_is_null(member))
@@ -162,8 +165,11 @@ static const struct {
     const char *member;
     const char *key;
 } health_numbers[] = {
-    {"interval_ms", "Interval"},           {"timeout_ms", "Timeout"}, {"start_period_ms", "StartPeriod"},
-    {"start_interval_ms", "StartInterval"}, {"retries", "Retries"},
+    {"interval_ms", "Interval"},
+    {"timeout_ms", "Timeout"},
+    {"start_period_ms", "StartPeriod"},
+    {"start_interval_ms", "StartInterval"},
+    {"retries", "Retries"},
 };
 
 static const char *health_number_key(const char *member)
@@ -195,7 +201,8 @@ static int check_health_member(const char *key, const json_t *member, const char
         return refuse_member(err, pointer, key, "is not a field of a health check");
     if (json_is_null(member))
         return 0;
-    if (!json_is_integer(member) || json_integer_value(member) < 0 || json_integer_value(member) > DURATION_MAX_MS)
+    if (!json_is_integer(member) || json_integer_value(member) < 0 ||
+        json_integer_value(member) > DURATION_MAX_MS)
         return refuse(err, at, "must be a whole number, 0 or more");
     return 0;
 }
@@ -206,9 +213,8 @@ static int check_health(const json_t *value, const char *pointer, struct error *
     json_t *member;
     if (!json_is_object(value))
         return refuse(err, pointer, "must be an object, or null to unset it");
-    json_object_foreach((json_t *)value, key, member)
-        if (check_health_member(key, member, pointer, err) < 0)
-            return -1;
+    json_object_foreach((json_t *)value, key,
+                        member) if (check_health_member(key, member, pointer, err) < 0) return -1;
     return 0;
 }
 
@@ -238,7 +244,8 @@ static void apply_text_map(json_t *section, const struct field *field, const jso
     json_t *map = map_get(section, field->key);
     const char *key;
     json_t *member;
-    json_object_foreach((json_t *)value, key, member) {
+    json_object_foreach((json_t *)value, key, member)
+    {
         if (json_is_null(member))
             json_object_del(map, key);
         else
@@ -252,7 +259,8 @@ static void apply_set(json_t *section, const struct field *field, const json_t *
     json_t *map = map_get(section, field->key);
     const char *key;
     json_t *member;
-    json_object_foreach((json_t *)value, key, member) {
+    json_object_foreach((json_t *)value, key, member)
+    {
         if (json_is_null(member))
             json_object_del(map, key);
         else
@@ -267,7 +275,8 @@ static void apply_ports(json_t *section, const struct field *field, const json_t
     json_t *map = map_get(section, field->key);
     const char *key;
     json_t *member;
-    json_object_foreach((json_t *)value, key, member) {
+    json_object_foreach((json_t *)value, key, member)
+    {
         bool bare = !strchr(key, '/');
         AUTO_FREE char *full = mem_printf("%s%s", key, bare ? "/tcp" : "");
         AUTO_FREE char *number = mem_strndup(key, strcspn(key, "/"));
@@ -318,8 +327,7 @@ static void apply_env(json_t *section, const struct field *field, const json_t *
     if (!document_member(section, field->key))
         json_object_set_new(section, field->key, json_array());
     json_t *env = json_object_get(section, field->key);
-    json_object_foreach((json_t *)value, key, member)
-        env_set(env, key, json_string_value(member));
+    json_object_foreach((json_t *)value, key, member) env_set(env, key, json_string_value(member));
     if (json_array_size(env) == 0)
         json_object_del(section, field->key);
 }
@@ -329,7 +337,8 @@ static void apply_health(json_t *section, const struct field *field, const json_
     json_t *health = map_get(section, field->key);
     const char *member;
     json_t *setting;
-    json_object_foreach((json_t *)value, member, setting) {
+    json_object_foreach((json_t *)value, member, setting)
+    {
         bool is_duration = str_ends(member, "_ms");
         const char *key = strcmp(member, "test") == 0 ? "Test" : health_number_key(member);
         if (!key)
@@ -375,7 +384,8 @@ int image_config_check_edit(const json_t *edit, const char *pointer, struct erro
     json_t *value;
     if (!json_is_object(edit))
         return refuse(err, pointer, "must be an object");
-    json_object_foreach((json_t *)edit, member, value) {
+    json_object_foreach((json_t *)edit, member, value)
+    {
         const struct field *field = field_find(member);
         if (!field)
             return refuse_member(err, pointer, member, "is not a field of an image's config");
@@ -393,7 +403,8 @@ int image_config_apply_edit(struct image_config *config, const json_t *edit, str
     if (image_config_check_edit(edit, "/config", err) < 0)
         return -1;
     json_t *section = map_get(config->root, "config");
-    json_object_foreach((json_t *)edit, member, value) {
+    json_object_foreach((json_t *)edit, member, value)
+    {
         const struct field *field = field_find(member);
         json_t *target = field->at_root ? config->root : section;
         if (json_is_null(value))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JSON Merge Patch (RFC 7396) of the image config, for what has no field of its own. It may not reach diff_ids and history,
-// which follow the layers, and what it leaves must still be a config that every reader understands.
+// JSON Merge Patch (RFC 7396) of the image config, for what has no field of its own. It may not reach
+// diff_ids and history, which follow the layers, and what it leaves must still be a config that every reader
+// understands.
 #include "base/mem.h"
 #include "base/str.h"
 #include "oci/image_config.h"
@@ -13,8 +14,10 @@ static int merge(json_t *target, const json_t *patch, int depth, struct error *e
     const char *key;
     json_t *value;
     if (depth > PATCH_DEPTH_MAX)
-        return error_set_pointer(err, ERR_INVALID_REQUEST, "/config_patch", "/config_patch is nested too deeply");
-    json_object_foreach((json_t *)patch, key, value) {
+        return error_set_pointer(err, ERR_INVALID_REQUEST, "/config_patch",
+                                 "/config_patch is nested too deeply");
+    json_object_foreach((json_t *)patch, key, value)
+    {
         if (json_is_null(value)) {
             json_object_del(target, key);
             continue;
@@ -39,8 +42,8 @@ int image_config_check_patch(const json_t *patch, const char *pointer, struct er
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
         AUTO_FREE char *at = json_pointer_join(pointer, owned[i]);
         if (json_object_get(patch, owned[i]))
-            return error_set_pointer(err, ERR_INVALID_REQUEST, at, "%s follows from the layers and cannot be patched",
-                                     at);
+            return error_set_pointer(err, ERR_INVALID_REQUEST, at,
+                                     "%s follows from the layers and cannot be patched", at);
     }
     return 0;
 }

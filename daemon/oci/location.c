@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tells a local image from one in a registry, and brings local paths into one form, so that two texts for one place are
-// equal texts. Whether a path lies under a root is judged elsewhere.
+// Tells a local image from one in a registry, and brings local paths into one form, so that two texts for one
+// place are equal texts. Whether a path lies under a root is judged elsewhere.
 #include "oci/location.h"
 
 #include <stdlib.h>
@@ -76,7 +76,8 @@ static int check_name(enum location_kind kind, const char *text, const char *nam
 {
     if (kind != LOCATION_DOCKER_ARCHIVE) {
         if (!layout_name_valid(name))
-            return refuse(err, text, "the tag behind the path is empty or has characters that a tag cannot have");
+            return refuse(err, text,
+                          "the tag behind the path is empty or has characters that a tag cannot have");
         return 0;
     }
     struct reference ref;
@@ -113,13 +114,16 @@ static int parse_local(struct location *ret, enum location_kind kind, const char
 
 static int refuse_foreign_transport(const char *text, struct error *err)
 {
-    static const char *const transports[] = {"docker://", "docker-daemon:", "containers-storage:", "dir:", "ostree:"};
+    static const char *const transports[] = {"docker://",
+                                             "docker-daemon:", "containers-storage:", "dir:", "ostree:"};
     for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++) {
         if (!str_starts(text, transports[i]))
             continue;
         refuse(err, text, "this transport is not known here");
-        error_hint(err, "Write a registry reference without prefix, or oci:/path[:tag], oci-archive:/file.tar[:tag], "
-                        "docker-archive:/file.tar[:name].");
+        error_hint(
+            err,
+            "Write a registry reference without prefix, or oci:/path[:tag], oci-archive:/file.tar[:tag], "
+            "docker-archive:/file.tar[:name].");
         return -1;
     }
     return 0;

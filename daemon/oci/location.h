@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where an image is or goes: a registry reference, `scratch`, `oci:/path[:tag]`, `oci-archive:/file.tar[:tag]`,
-// `docker-archive:/file.tar[:ref]`. Pure; any thread.
+// Where an image is or goes: a registry reference, `scratch`, `oci:/path[:tag]`,
+// `oci-archive:/file.tar[:tag]`, `docker-archive:/file.tar[:ref]`. Pure; any thread.
 #pragma once
 
 #include "base/error.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads manifests and indexes, from servers and from disk, as hostile documents. What comes out of manifest_parse is
-// one thing only (GO-2022-0379, CVE-2021-41190), agrees with what it was declared to be, and holds descriptors that
-// were each checked; the bytes are kept as they came, because they are what the digest is of.
+// Reads manifests and indexes, from servers and from disk, as hostile documents. What comes out of
+// manifest_parse is one thing only (GO-2022-0379, CVE-2021-41190), agrees with what it was declared to be,
+// and holds descriptors that were each checked; the bytes are kept as they came, because they are what the
+// digest is of.
 #include "oci/manifest.h"
 
 #include <stdlib.h>
@@ -14,8 +15,9 @@
 
 #define MEDIA_OCI_ARTIFACT "application/vnd.oci.artifact.manifest.v1+json"
 
-static const char *const manifest_keys[] = {"schemaVersion", "mediaType",    "config",  "layers",   "manifests",
-                                            "annotations",   "artifactType", "subject", "fsLayers", NULL};
+static const char *const manifest_keys[] = {"schemaVersion", "mediaType",   "config",       "layers",
+                                            "manifests",     "annotations", "artifactType", "subject",
+                                            "fsLayers",      NULL};
 
 static const char *manifest_where(bool is_index)
 {
@@ -24,7 +26,8 @@ static const char *manifest_where(bool is_index)
 
 static int refuse_schema1(struct error *err)
 {
-    error_set(err, ERR_MANIFEST_UNSUPPORTED, "the image has a Docker schema 1 manifest, which is not supported");
+    error_set(err, ERR_MANIFEST_UNSUPPORTED,
+              "the image has a Docker schema 1 manifest, which is not supported");
     error_hint(err, "Push the image again with a current tool, or pull it with one that converts schema 1.");
     return -1;
 }
@@ -56,7 +59,8 @@ static const char *infer_type(const struct manifest *m)
     if (m->is_index)
         return MEDIA_OCI_INDEX;
     const char *config = json_get_string(document_member(m->root, "config"), "mediaType");
-    return config && media_type_family(config) == MEDIA_FAMILY_DOCKER ? MEDIA_DOCKER_MANIFEST : MEDIA_OCI_MANIFEST;
+    return config && media_type_family(config) == MEDIA_FAMILY_DOCKER ? MEDIA_DOCKER_MANIFEST
+                                                                      : MEDIA_OCI_MANIFEST;
 }
 
 static int refuse_type(const char *media_type, struct error *err)
@@ -81,7 +85,8 @@ static int take_type(struct manifest *m, const char *declared, struct error *err
     if (*own && !media_type_is_generic(declared) && strcmp(own, declared) != 0) {
         AUTO_FREE char *quoted = str_quote(own, 100);
         AUTO_FREE char *header = str_quote(declared, 100);
-        return document_fail(err, "the manifest", "was declared as '%s' but says that it is '%s'", header, quoted);
+        return document_fail(err, "the manifest", "was declared as '%s' but says that it is '%s'", header,
+                             quoted);
     }
     const char *type = *own ? own : media_type_is_generic(declared) ? infer_type(m) : declared;
     if (!type_known(type))
@@ -101,7 +106,8 @@ static int take_descriptors(struct descriptor **ret, size_t *ret_n, const json_t
     if (array && !json_is_array(array))
         return document_fail(err, key, "is not an array");
     if (n > MANIFEST_DESCRIPTORS_MAX)
-        return document_fail(err, key, "has %zu entries, more than the limit of %d", n, MANIFEST_DESCRIPTORS_MAX);
+        return document_fail(err, key, "has %zu entries, more than the limit of %d", n,
+                             MANIFEST_DESCRIPTORS_MAX);
     *ret = mem_calloc(n + 1, sizeof **ret);
     for (; *ret_n < n; ++*ret_n) {
         char where[40];
@@ -157,12 +163,14 @@ static int parse_document(struct manifest *m, const char *declared, struct error
     return take_members(m, err);
 }
 
-int manifest_parse(struct manifest *ret, const void *bytes, size_t len, const char *content_type, struct error *err)
+int manifest_parse(struct manifest *ret, const void *bytes, size_t len, const char *content_type,
+                   struct error *err)
 {
     AUTO_FREE char *declared = media_type_essence(content_type);
     *ret = (struct manifest){0};
     if (len > MANIFEST_BYTES_MAX)
-        return document_fail(err, "the manifest", "has %zu bytes, more than the limit of %d", len, MANIFEST_BYTES_MAX);
+        return document_fail(err, "the manifest", "has %zu bytes, more than the limit of %d", len,
+                             MANIFEST_BYTES_MAX);
     ret->bytes = mem_alloc(len + 1);
     memcpy(ret->bytes, bytes, len);
     ret->bytes[len] = '\0';
@@ -180,14 +188,15 @@ int manifest_verify(const struct manifest *m, const struct descriptor *expected,
     if (expected->digest.algorithm != m->digest.algorithm)
         digest_of(&actual, expected->digest.algorithm, m->bytes, m->len);
     if (!digest_equal(&actual, &expected->digest))
-        return error_set(err, ERR_DIGEST_MISMATCH, "the manifest has the digest %s instead of %s", actual.text,
-                         expected->digest.text);
+        return error_set(err, ERR_DIGEST_MISMATCH, "the manifest has the digest %s instead of %s",
+                         actual.text, expected->digest.text);
     if (expected->size >= 0 && (int64_t)m->len != expected->size)
-        return error_set(err, ERR_DIGEST_MISMATCH, "the manifest %s has %zu bytes instead of %lld", actual.text,
-                         m->len, (long long)expected->size);
+        return error_set(err, ERR_DIGEST_MISMATCH, "the manifest %s has %zu bytes instead of %lld",
+                         actual.text, m->len, (long long)expected->size);
     if (expected->media_type && strcmp(expected->media_type, m->media_type) != 0) {
         AUTO_FREE char *quoted = str_quote(expected->media_type, 100);
-        return document_fail(err, "the manifest", "is '%s', but its descriptor says '%s'", m->media_type, quoted);
+        return document_fail(err, "the manifest", "is '%s', but its descriptor says '%s'", m->media_type,
+                             quoted);
     }
     return 0;
 }

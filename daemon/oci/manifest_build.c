@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// New manifests and indexes. The text is canonical (sorted keys, no white space), so equal content gives an equal digest;
-// mediaType is always written (old Amazon ECR refuses a document without). What was built is parsed again, so that
-// nothing leaves this house that it would refuse to take in.
+// New manifests and indexes. The text is canonical (sorted keys, no white space), so equal content gives an
+// equal digest; mediaType is always written (old Amazon ECR refuses a document without). What was built is
+// parsed again, so that nothing leaves this house that it would refuse to take in.
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +40,8 @@ static int check_family(enum media_family family, const json_t *annotations, str
 }
 
 int manifest_build(struct manifest *ret, enum media_family family, const struct descriptor *config,
-                   const struct descriptor *layers, size_t n_layers, const json_t *annotations, struct error *err)
+                   const struct descriptor *layers, size_t n_layers, const json_t *annotations,
+                   struct error *err)
 {
     *ret = (struct manifest){0};
     if (check_family(family, annotations, err) < 0)

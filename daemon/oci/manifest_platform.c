@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which child of an index serves for a platform. The rule, in order: equal in normal form; else the highest variant
-// below the wanted one, which that processor also runs; else, where no variant was asked for, the lowest above. Among
-// equals the first in the document wins. Children that describe others (unknown/unknown, as BuildKit writes for its
-// attestations) and children without a platform are never chosen.
+// Which child of an index serves for a platform. The rule, in order: equal in normal form; else the highest
+// variant below the wanted one, which that processor also runs; else, where no variant was asked for, the
+// lowest above. Among equals the first in the document wins. Children that describe others (unknown/unknown,
+// as BuildKit writes for its attestations) and children without a platform are never chosen.
 #include "oci/manifest.h"
 
 #include <string.h>

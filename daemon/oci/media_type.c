@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tables of media types. Everyone who looks at a manifest asks here instead of comparing strings, so that a type
-// is known everywhere or nowhere. Comparison is exact: types in documents are case-sensitive in practice, and
-// media_type_essence folds those of HTTP headers first.
+// The tables of media types. Everyone who looks at a manifest asks here instead of comparing strings, so that
+// a type is known everywhere or nowhere. Comparison is exact: types in documents are case-sensitive in
+// practice, and media_type_essence folds those of HTTP headers first.
 #include "oci/media_type.h"
 
 #include <stddef.h>
@@ -85,7 +85,8 @@ bool media_type_is_foreign_layer(const char *media_type)
 
 enum media_family media_type_family(const char *media_type)
 {
-    return media_type && str_starts(media_type, "application/vnd.docker.") ? MEDIA_FAMILY_DOCKER : MEDIA_FAMILY_OCI;
+    return media_type && str_starts(media_type, "application/vnd.docker.") ? MEDIA_FAMILY_DOCKER
+                                                                           : MEDIA_FAMILY_OCI;
 }
 
 enum media_compression media_type_compression(const char *layer_media_type)
@@ -130,8 +131,8 @@ char *media_type_essence(const char *content_type)
 
 bool media_type_is_generic(const char *essence)
 {
-    static const char *const generic[] = {"", "application/json", "text/plain", "text/json",
-                                          "application/octet-stream", "binary/octet-stream"};
+    static const char *const generic[] = {"",          "application/json",         "text/plain",
+                                          "text/json", "application/octet-stream", "binary/octet-stream"};
     for (size_t i = 0; i < sizeof generic / sizeof generic[0]; i++)
         if (!essence || strcmp(essence, generic[i]) == 0)
             return true;

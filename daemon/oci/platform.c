@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Platforms and when one serves for another. Everything is compared in normal form (the spellings of uname(2) and of
-// Debian folded into those of Go, which the specification uses); what a document says is kept as it was written.
+// Platforms and when one serves for another. Everything is compared in normal form (the spellings of uname(2)
+// and of Debian folded into those of Go, which the specification uses); what a document says is kept as it
+// was written.
 #include "oci/platform.h"
 
 #include <string.h>
@@ -195,7 +196,8 @@ int platform_parse(struct platform *ret, const char *text, struct error *err)
     return 0;
 }
 
-// A member of a platform object: a string of sane length, or absent. Windows versions and unknown/unknown are fine.
+// A member of a platform object: a string of sane length, or absent. Windows versions and unknown/unknown are
+// fine.
 static int take_member(char **ret, const json_t *value, const char *key, bool required, struct error *err)
 {
     const json_t *member = json_object_get(value, key);
@@ -204,7 +206,8 @@ static int take_member(char **ret, const json_t *value, const char *key, bool re
     if (!member && !required)
         return 0;
     if (!json_is_string(member))
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "platform.%s is %s", key, member ? "not a string" : "missing");
+        return error_set(err, ERR_REGISTRY_PROTOCOL, "platform.%s is %s", key,
+                         member ? "not a string" : "missing");
     if (json_string_length(member) > PLATFORM_PART_MAX * 2)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "platform.%s is too long", key);
     if (json_string_length(member) > 0 || required)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads what people type as an image name (https://github.com/distribution/reference, with Docker Hub's short forms) into
-// the four parts that every request is made of. Nothing here guesses: what the grammar does not allow is refused with
-// the rule, and with the probable meaning where there is one.
+// Reads what people type as an image name (https://github.com/distribution/reference, with Docker Hub's short
+// forms) into the four parts that every request is made of. Nothing here guesses: what the grammar does not
+// allow is refused with the rule, and with the probable meaning where there is one.
 #include "oci/reference.h"
 
 #include <stdlib.h>
@@ -181,8 +181,9 @@ static int refuse_repository(const char *text, const char *repository, struct er
         return refuse(err, text, "it ends in '/'");
     if (strstr(repository, "//"))
         return refuse(err, text, "it has an empty part ('//')");
-    return refuse(err, text, "a repository is made of lower-case letters and digits, parted by '/', '.', '_', '__' or "
-                             "dashes");
+    return refuse(err, text,
+                  "a repository is made of lower-case letters and digits, parted by '/', '.', '_', '__' or "
+                  "dashes");
 }
 
 // "name" is the text without tag and digest.
@@ -218,7 +219,8 @@ static int refuse_tag(const char *text, const char *tag, struct error *err)
         return refuse(err, text, "the tag is longer than 128 characters");
     if (*tag == '\0')
         return refuse(err, text, "the tag behind ':' is empty");
-    return refuse(err, text, "a tag is made of letters, digits, '_', '.' and '-', and does not begin with '.' or '-'");
+    return refuse(err, text,
+                  "a tag is made of letters, digits, '_', '.' and '-', and does not begin with '.' or '-'");
 }
 
 static int refuse_digest(const char *text, const char *digest, struct error *err)
@@ -260,7 +262,8 @@ static int cut_parts(struct reference *ret, const char *text, char *name, struct
         if (digest_parse(&ret->digest, at + 1, err) < 0)
             return -1;
     }
-    // A tag stands behind the last '/': before it a colon begins a port, and in brackets it belongs to an address.
+    // A tag stands behind the last '/': before it a colon begins a port, and in brackets it belongs to an
+    // address.
     char *slash = strrchr(name, '/');
     char *colon = !slash && name[0] == '[' ? NULL : strrchr(slash ? slash : name, ':');
     if (!colon)
@@ -328,8 +331,8 @@ const char *reference_target(const struct reference *ref)
 char *reference_format(const struct reference *ref)
 {
     bool pinned = digest_known(&ref->digest);
-    return mem_printf("%s/%s%s%s%s%s", ref->registry, ref->repository, ref->tag ? ":" : "", ref->tag ? ref->tag : "",
-                      pinned ? "@" : "", pinned ? ref->digest.text : "");
+    return mem_printf("%s/%s%s%s%s%s", ref->registry, ref->repository, ref->tag ? ":" : "",
+                      ref->tag ? ref->tag : "", pinned ? "@" : "", pinned ? ref->digest.text : "");
 }
 
 char *reference_format_digest(const struct reference *ref, const struct digest *digest)

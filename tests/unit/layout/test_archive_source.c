@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Archives as sources: what other tools wrote, old and new, and what nobody should have written.
+#include <archive.h>
+#include <archive_entry.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <archive.h>
-#include <archive_entry.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +21,8 @@
 #define EMPTY_INDEX "{\"schemaVersion\":2,\"manifests\":[]}"
 
 // gzip of "layer one" and zstd of the same, as `gzip -n` and `zstd` write them.
-static const char gzip_layer[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\x49\xac\x4c\x2d\x52\xc8\xcf\x4b\x05\x00\xac\x2d\xf2\x6b\x09\x00\x00\x00";
+static const char gzip_layer[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\x49\xac\x4c\x2d\x52\xc8\xcf"
+                                 "\x4b\x05\x00\xac\x2d\xf2\x6b\x09\x00\x00\x00";
 
 struct entry {
     const char *name;
@@ -50,7 +51,8 @@ static void put_entry(struct archive *writer, const struct entry *e)
 
 enum packing { PLAIN, GZIP, ZSTD };
 
-static void make_tar(const struct room *room, const char *name, const struct entry *entries, enum packing packing)
+static void make_tar(const struct room *room, const char *name, const struct entry *entries,
+                     enum packing packing)
 {
     AUTO_FREE char *path = path_in(room, name);
     struct archive *writer = archive_write_new();
@@ -92,7 +94,8 @@ static char *digest_text(const char *text)
 static char *config_of(const char *const *layers)
 {
     struct strbuf text = STRBUF_INIT(1 << 16);
-    strbuf_puts(&text, "{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[");
+    strbuf_puts(
+        &text, "{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[");
     for (size_t i = 0; layers[i]; i++) {
         AUTO_FREE char *digest = digest_text(layers[i]);
         strbuf_printf(&text, "%s\"%s\"", i ? "," : "", digest);
@@ -101,7 +104,8 @@ static char *config_of(const char *const *layers)
     return strbuf_take(&text);
 }
 
-static void assert_reads(struct image_store *store, const struct digest *digest, const char *bytes, size_t len)
+static void assert_reads(struct image_store *store, const struct digest *digest, const char *bytes,
+                         size_t len)
 {
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     char buffer[4096];
@@ -123,7 +127,8 @@ static void resolve(struct image_store *store, const char *name, struct manifest
     descriptor_clear(&found);
 }
 
-// What `docker save` before version 25 wrote: layers in directories, equal ones as links, an "empty_layer" config.
+// What `docker save` before version 25 wrote: layers in directories, equal ones as links, an "empty_layer"
+// config.
 static void test_docker_legacy_links(void **state)
 {
     struct room *room = *state;
@@ -138,7 +143,8 @@ static void test_docker_legacy_links(void **state)
         {.name = "dddd/layer.tar", .link = "bbbb/layer.tar", .hard = true},
         {.name = "c.json", .text = config},
         {.name = "manifest.json",
-         .text = "[{\"Config\":\"c.json\",\"RepoTags\":[\"busybox:1\"],\"Layers\":[\"aaaa/layer.tar\",\"bbbb/layer.tar\","
+         .text = "[{\"Config\":\"c.json\",\"RepoTags\":[\"busybox:1\"],\"Layers\":[\"aaaa/layer.tar\",\"bbbb/"
+                 "layer.tar\","
                  "\"cccc/layer.tar\",\"dddd/layer.tar\"]}]"},
         {0},
     };
@@ -173,7 +179,8 @@ static void test_docker_compressed_layers(void **state)
     AUTO_FREE char *path = path_in(room, "root/d.tar");
     const struct entry first[] = {
         {.name = "./c.json", .text = config},
-        {.name = "./manifest.json", .text = "[{\"Config\":\"c.json\",\"RepoTags\":null,\"Layers\":[\"1.tar.gz\",\"2.tar.zst\"]}]"},
+        {.name = "./manifest.json",
+         .text = "[{\"Config\":\"c.json\",\"RepoTags\":null,\"Layers\":[\"1.tar.gz\",\"2.tar.zst\"]}]"},
         {0},
     };
     struct archive *writer = archive_write_new();
@@ -229,20 +236,30 @@ static const struct {
     {"[{\"Config\":\"c.json\",\"RepoTags\":\"x\",\"Layers\":[]}]", CONFIG0, ERR_REGISTRY_PROTOCOL, 0},
     {"[{\"Config\":\"c.json\",\"Config\":\"d.json\",\"Layers\":[]}]", CONFIG0, ERR_REGISTRY_PROTOCOL, 0},
     {"[]", CONFIG0, 0, ERR_IMAGE_NOT_FOUND},
-    {"[{\"Config\":\"c.json\",\"Layers\":[]},{\"Config\":\"c.json\",\"Layers\":[]}]", CONFIG0, 0, ERR_IMAGE_NOT_FOUND},
+    {"[{\"Config\":\"c.json\",\"Layers\":[]},{\"Config\":\"c.json\",\"Layers\":[]}]", CONFIG0, 0,
+     ERR_IMAGE_NOT_FOUND},
     {"[{\"Config\":\"absent.json\",\"Layers\":[]}]", CONFIG0, 0, ERR_PATH_NOT_FOUND},
     {"[{\"Config\":\"../../etc/passwd\",\"Layers\":[]}]", CONFIG0, 0, ERR_PATH_NOT_FOUND},
     {"[{\"Config\":\"/etc/passwd\",\"Layers\":[]}]", CONFIG0, 0, ERR_PATH_NOT_FOUND},
     {"[{\"Config\":\"c.json\",\"Layers\":[]}]", "not JSON", 0, ERR_REGISTRY_PROTOCOL},
-    {"[{\"Config\":\"c.json\",\"Layers\":[\"c.json\"]}]", CONFIG0, 0, ERR_REGISTRY_PROTOCOL}, // more layers than diff_ids
+    {"[{\"Config\":\"c.json\",\"Layers\":[\"c.json\"]}]", CONFIG0, 0,
+     ERR_REGISTRY_PROTOCOL}, // more layers than diff_ids
     {"[{\"Config\":\"c.json\",\"Layers\":[\"absent\"]}]",
-     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]}}", 0, ERR_PATH_NOT_FOUND},
+     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]"
+     "}}",
+     0, ERR_PATH_NOT_FOUND},
     {"[{\"Config\":\"c.json\",\"Layers\":[\"loop\"]}]",
-     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]}}", 0, ERR_PATH_NOT_FOUND},
+     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]"
+     "}}",
+     0, ERR_PATH_NOT_FOUND},
     {"[{\"Config\":\"c.json\",\"Layers\":[\"out\"]}]",
-     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]}}", 0, ERR_PATH_NOT_FOUND},
+     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]"
+     "}}",
+     0, ERR_PATH_NOT_FOUND},
     {"[{\"Config\":\"c.json\",\"Layers\":[\"xz\"]}]",
-     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]}}", 0, ERR_MANIFEST_UNSUPPORTED},
+     "{\"rootfs\":{\"diff_ids\":[\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\"]"
+     "}}",
+     0, ERR_MANIFEST_UNSUPPORTED},
 };
 
 static void test_docker_bad(void **state)
@@ -253,7 +270,9 @@ static void test_docker_bad(void **state)
         struct descriptor found;
         const struct entry entries[] = {
             {.name = "c.json", .text = bad_docker[i].config},
-            {.name = "xz", .text = "\xfd" "7zXZ"},
+            {.name = "xz",
+             .text = "\xfd"
+                     "7zXZ"},
             {.name = "loop", .link = "pool"},
             {.name = "pool", .link = "loop"},
             {.name = "out", .link = "../../../etc/passwd"},
@@ -278,7 +297,8 @@ static void test_mixed_up(void **state)
 {
     struct room *room = *state;
     static const struct entry docker[] = {{.name = "manifest.json", .text = "[]"}, {0}};
-    static const struct entry oci[] = {{.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
+    static const struct entry oci[] = {
+        {.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
     static const struct entry ancient[] = {{.name = "repositories", .text = "{}"}, {0}};
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     make_tar(room, "root/d.tar", docker, PLAIN);
@@ -302,7 +322,8 @@ static void test_not_archives(void **state)
     AUTO_FREE char *fifo = path_in(room, "root/fifo");
     AUTO_FREE char *link = path_in(room, "root/link");
     AUTO_FREE char *secret = path_in(room, "secret.tar");
-    static const struct entry entries[] = {{.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
+    static const struct entry entries[] = {
+        {.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
     put_file(room, "root/empty", "");
     put_file(room, "root/text", "This is not an archive, however long it may be, and whatever it is called.");
     make_directory(room, "root/directory");
@@ -313,8 +334,9 @@ static void test_not_archives(void **state)
         const char *name;
         enum error_code code;
     } cases[] = {
-        {"root/absent", ERR_PATH_NOT_FOUND},     {"root/empty", ERR_REGISTRY_PROTOCOL}, {"root/text", ERR_REGISTRY_PROTOCOL},
-        {"root/directory", ERR_REGISTRY_PROTOCOL}, {"root/fifo", ERR_REGISTRY_PROTOCOL},  {"root/link", ERR_PATH_NOT_ALLOWED},
+        {"root/absent", ERR_PATH_NOT_FOUND},  {"root/empty", ERR_REGISTRY_PROTOCOL},
+        {"root/text", ERR_REGISTRY_PROTOCOL}, {"root/directory", ERR_REGISTRY_PROTOCOL},
+        {"root/fifo", ERR_REGISTRY_PROTOCOL}, {"root/link", ERR_PATH_NOT_ALLOWED},
         {"secret.tar", ERR_PATH_NOT_ALLOWED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -384,10 +406,13 @@ static void test_oci_manifest_verified(void **state)
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     AUTO_FREE char *digest = digest_text("right");
     AUTO_FREE char *name = mem_printf("blobs/sha256/%s", digest + 7);
-    AUTO_FREE char *index = mem_printf("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":5}]}",
-                                       MEDIA_OCI_MANIFEST, digest);
-    const struct entry entries[] = {
-        {.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = index}, {.name = name, .text = "wrong"}, {0}};
+    AUTO_FREE char *index = mem_printf(
+        "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":5}]}",
+        MEDIA_OCI_MANIFEST, digest);
+    const struct entry entries[] = {{.name = "oci-layout", .text = VERSION},
+                                    {.name = "index.json", .text = index},
+                                    {.name = name, .text = "wrong"},
+                                    {0}};
     struct descriptor found;
     struct manifest m;
     make_tar(room, "root/o.tar", entries, PLAIN);
@@ -404,7 +429,8 @@ static void test_blob_unknown(void **state)
 {
     struct room *room = *state;
     CLEANUP(error_clear) struct error err = ERROR_INIT;
-    static const struct entry entries[] = {{.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
+    static const struct entry entries[] = {
+        {.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
     struct digest digest;
     digest_of(&digest, DIGEST_SHA256, "x", 1);
     make_tar(room, "root/o.tar", entries, PLAIN);
@@ -419,7 +445,8 @@ static void test_blob_unknown(void **state)
 static void test_compressed_archive(void **state)
 {
     struct room *room = *state;
-    static const struct entry entries[] = {{.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
+    static const struct entry entries[] = {
+        {.name = "oci-layout", .text = VERSION}, {.name = "index.json", .text = EMPTY_INDEX}, {0}};
     make_directory(room, "spool");
     AUTO_FREE char *spool_path = path_in(room, "spool");
     AUTO_CLOSE int dirfd = open(spool_path, O_RDONLY | O_DIRECTORY);
@@ -446,7 +473,8 @@ static void test_bomb(void **state)
     AUTO_FREE char *zeros = mem_alloc((2 << 20) + 1);
     memset(zeros, '0', 2 << 20);
     zeros[2 << 20] = '\0';
-    const struct entry entries[] = {{.name = "oci-layout", .text = VERSION}, {.name = "x", .text = zeros}, {0}};
+    const struct entry entries[] = {
+        {.name = "oci-layout", .text = VERSION}, {.name = "x", .text = zeros}, {0}};
     make_directory(room, "spool");
     AUTO_FREE char *spool_path = path_in(room, "spool");
     AUTO_CLOSE int dirfd = open(spool_path, O_RDONLY | O_DIRECTORY);

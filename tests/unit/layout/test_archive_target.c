@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Archives as targets: their bytes, blobs written in parallel, what a failure leaves, streams.
+#include <archive.h>
+#include <archive_entry.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <archive.h>
-#include <archive_entry.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,8 +42,8 @@ static struct image_store *open_store(const struct room *room, enum location_kin
     return store;
 }
 
-static int write_blob(struct image_store *store, const struct digest *digest, int64_t size, const char *bytes, size_t len,
-                      struct error *err)
+static int write_blob(struct image_store *store, const struct digest *digest, int64_t size, const char *bytes,
+                      size_t len, struct error *err)
 {
     struct sink *sink = image_store_blob_sink(store, digest, size, err);
     if (!sink)
@@ -55,7 +55,8 @@ static int write_blob(struct image_store *store, const struct digest *digest, in
     return result;
 }
 
-static void put_blob(struct image_store *store, const char *media_type, const char *text, struct descriptor *ret)
+static void put_blob(struct image_store *store, const char *media_type, const char *text,
+                     struct descriptor *ret)
 {
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct digest digest;
@@ -74,8 +75,8 @@ static void put_image(struct image_store *store, const char *text, struct descri
     struct descriptor layer, config;
     struct manifest m;
     put_blob(store, MEDIA_DOCKER_LAYER, layer_text, &layer);
-    AUTO_FREE char *config_text = mem_printf("{\"x\":\"%s\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}", text,
-                                             layer.digest.text);
+    AUTO_FREE char *config_text = mem_printf(
+        "{\"x\":\"%s\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}", text, layer.digest.text);
     put_blob(store, MEDIA_DOCKER_CONFIG, config_text, &config);
     assert_int_equal(manifest_build(&m, MEDIA_FAMILY_DOCKER, &config, &layer, 1, NULL, &err), 0);
     if (image_store_put_manifest(store, &m, &err) < 0)
@@ -224,7 +225,8 @@ static void test_failed_blob(void **state)
     digest_of(&other, DIGEST_SHA256, "other", 5);
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         CLEANUP(error_clear) struct error lie = ERROR_INIT;
-        assert_int_equal(write_blob(store, &digest, lies[i].size, lies[i].text, strlen(lies[i].text), &lie), -1);
+        assert_int_equal(write_blob(store, &digest, lies[i].size, lies[i].text, strlen(lies[i].text), &lie),
+                         -1);
         assert_int_equal(lie.code, ERR_DIGEST_MISMATCH);
         assert_int_equal(image_store_blob_size(store, &digest), -1);
     }
@@ -233,7 +235,8 @@ static void test_failed_blob(void **state)
     error_clear(&err);
     assert_int_equal(write_blob(store, &other, 5, "other", 5, &err), 0);
     assert_int_equal(write_blob(store, &digest, 5, "hello", 5, &err), 0);
-    assert_int_equal(write_blob(store, &digest, 5, "hello", 5, &err), 0); // there already: verified, not written
+    assert_int_equal(write_blob(store, &digest, 5, "hello", 5, &err),
+                     0); // there already: verified, not written
     assert_int_equal(write_blob(store, &digest, 5, "hellO", 5, &err), -1);
     error_clear(&err);
     assert_finish(store);
@@ -404,7 +407,8 @@ static void test_golden_stream(void **state)
         struct descriptor image;
         struct buffer_sink out = {.base = {.ops = &buffer_ops}, .bytes = STRBUF_INIT(1 << 20)};
         struct digest digest;
-        struct image_store *stores[] = {create(room, kinds[i], files[i]), image_store_stream(kinds[i], &out.base, &err)};
+        struct image_store *stores[] = {create(room, kinds[i], files[i]),
+                                        image_store_stream(kinds[i], &out.base, &err)};
         for (int j = 0; j < 2; j++) {
             put_image(stores[j], "one", &image);
             assert_tag(stores[j], &image, "app:1");
@@ -521,18 +525,10 @@ static void test_padding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_ROOM(test_round_trip),
-        WITH_ROOM(test_oci_by_digest),
-        WITH_ROOM(test_nothing_before_finish),
-        WITH_ROOM(test_failed_blob),
-        WITH_ROOM(test_misuse),
-        WITH_ROOM(test_parallel),
-        WITH_ROOM(test_docker_refuses),
-        WITH_ROOM(test_golden_stream),
-        cmocka_unit_test(test_stream_order),
-        WITH_ROOM(test_listing),
-        WITH_ROOM(test_large),
-        cmocka_unit_test(test_padding),
+        WITH_ROOM(test_round_trip),     WITH_ROOM(test_oci_by_digest), WITH_ROOM(test_nothing_before_finish),
+        WITH_ROOM(test_failed_blob),    WITH_ROOM(test_misuse),        WITH_ROOM(test_parallel),
+        WITH_ROOM(test_docker_refuses), WITH_ROOM(test_golden_stream), cmocka_unit_test(test_stream_order),
+        WITH_ROOM(test_listing),        WITH_ROOM(test_large),         cmocka_unit_test(test_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

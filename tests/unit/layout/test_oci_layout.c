@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layout directories: what may be opened, what a written one looks like, and what must not come out of a hostile one.
+// Layout directories: what may be opened, what a written one looks like, and what must not come out of a
+// hostile one.
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -186,7 +187,8 @@ static void test_blob_lies(void **state)
         const char *text;
         int64_t size;
         bool finish;
-    } cases[] = {{"hellO", 5, true}, {"hell", 5, true}, {"hello!", 5, true}, {"hello!", -1, true}, {"", 5, true}, {"hello", 5, false}};
+    } cases[] = {{"hellO", 5, true},   {"hell", 5, true}, {"hello!", 5, true},
+                 {"hello!", -1, true}, {"", 5, true},     {"hello", 5, false}};
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct digest digest;
     struct oci_layout *layout = create(room, "root/out", &err);
@@ -261,11 +263,13 @@ static void test_index_golden(void **state)
     assert_int_equal(oci_layout_tag(layout, &two, "v2", &err), 0);
     assert_int_equal(oci_layout_tag(layout, &two, "v1", &err), 0); // moves
     AUTO_FREE char *index = get_file(room, "root/out/index.json");
-    AUTO_FREE char *want = mem_printf(
-        "{\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%d,\"annotations\":{\"org.opencontainers.image.ref.name\":\"v1\"}},"
-        "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%d,\"annotations\":{\"org.opencontainers.image.ref.name\":\"v2\"}}],"
-        "\"mediaType\":\"%s\",\"schemaVersion\":2}",
-        MEDIA_OCI_MANIFEST, two.digest.text, (int)two.size, MEDIA_OCI_MANIFEST, two.digest.text, (int)two.size, MEDIA_OCI_INDEX);
+    AUTO_FREE char *want = mem_printf("{\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%d,"
+                                      "\"annotations\":{\"org.opencontainers.image.ref.name\":\"v1\"}},"
+                                      "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%d,\"annotations\":{"
+                                      "\"org.opencontainers.image.ref.name\":\"v2\"}}],"
+                                      "\"mediaType\":\"%s\",\"schemaVersion\":2}",
+                                      MEDIA_OCI_MANIFEST, two.digest.text, (int)two.size, MEDIA_OCI_MANIFEST,
+                                      two.digest.text, (int)two.size, MEDIA_OCI_INDEX);
     assert_string_equal(index, want);
     descriptor_clear(&one);
     descriptor_clear(&two);
@@ -280,7 +284,8 @@ static void test_foreign_members_stay(void **state)
     struct descriptor one;
     struct oci_layout *layout = create(room, "root/out", &err);
     put_image(layout, "{}", &one);
-    put_file(room, "root/out/index.json", "{\"schemaVersion\":2,\"manifests\":null,\"annotations\":{\"x\":\"y\"},\"vendor\":1}");
+    put_file(room, "root/out/index.json",
+             "{\"schemaVersion\":2,\"manifests\":null,\"annotations\":{\"x\":\"y\"},\"vendor\":1}");
     assert_int_equal(oci_layout_tag(layout, &one, "v1", &err), 0);
     AUTO_FREE char *index = get_file(room, "root/out/index.json");
     assert_non_null(strstr(index, "\"annotations\":{\"x\":\"y\"}"));
@@ -312,10 +317,12 @@ static void test_ambiguous_tag(void **state)
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct descriptor found;
     struct oci_layout *layout = create(room, "root/out", &err);
-    AUTO_FREE char *text = mem_printf(
-        "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"a/b\",\"size\":1,\"digest\":\"sha256:%064d\",\"annotations\":"
-        "{\"org.opencontainers.image.ref.name\":\"v\"}},{\"mediaType\":\"a/b\",\"size\":1,\"digest\":\"sha256:%064d\",\"annotations\":"
-        "{\"org.opencontainers.image.ref.name\":\"v\"}}]}", 1, 2);
+    AUTO_FREE char *text = mem_printf("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"a/"
+                                      "b\",\"size\":1,\"digest\":\"sha256:%064d\",\"annotations\":"
+                                      "{\"org.opencontainers.image.ref.name\":\"v\"}},{\"mediaType\":\"a/"
+                                      "b\",\"size\":1,\"digest\":\"sha256:%064d\",\"annotations\":"
+                                      "{\"org.opencontainers.image.ref.name\":\"v\"}}]}",
+                                      1, 2);
     put_file(room, "root/out/index.json", text);
     assert_int_equal(oci_layout_resolve(layout, "v", &found, &err), -1);
     assert_int_equal(err.code, ERR_REGISTRY_PROTOCOL);

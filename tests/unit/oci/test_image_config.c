@@ -42,16 +42,34 @@ static void assert_root(const struct image_config *config, const char *expected)
 }
 
 static const char *const bad_configs[] = {
-    "", "[]", "null", "{}", "{\"rootfs\":[]}", "{\"rootfs\":{\"diff_ids\":{}}}", "{\"rootfs\":{\"diff_ids\":[1]}}",
-    "{\"rootfs\":{\"diff_ids\":[\"sha256:x\"]}}", "{\"rootfs\":{\"diff_ids\":[null]}}", "{" ROOTFS("") ",\"os\":1}",
-    "{" ROOTFS("") ",\"architecture\":[]}", "{" ROOTFS("") ",\"config\":[]}", "{" ROOTFS("") ",\"history\":{}}",
-    "{" ROOTFS("") ",\"history\":[1]}", "{" ROOTFS("") ",\"history\":[{\"empty_layer\":1}]}",
-    "{" ROOTFS("") ",\"config\":{\"Env\":{}}}", "{" ROOTFS("") ",\"config\":{\"Env\":[1]}}", "{" ROOTFS("") ",\"config\":{\"Cmd\":\"x\"}}",
-    "{" ROOTFS("") ",\"config\":{\"Labels\":{\"a\":1}}}", "{" ROOTFS("") ",\"config\":{\"User\":0}}",
-    "{" ROOTFS("") ",\"config\":{\"Healthcheck\":[]}}", "{" ROOTFS("") ",\"config\":{\"ArgsEscaped\":1}}",
+    "",
+    "[]",
+    "null",
+    "{}",
+    "{\"rootfs\":[]}",
+    "{\"rootfs\":{\"diff_ids\":{}}}",
+    "{\"rootfs\":{\"diff_ids\":[1]}}",
+    "{\"rootfs\":{\"diff_ids\":[\"sha256:x\"]}}",
+    "{\"rootfs\":{\"diff_ids\":[null]}}",
+    "{" ROOTFS("") ",\"os\":1}",
+    "{" ROOTFS("") ",\"architecture\":[]}",
+    "{" ROOTFS("") ",\"config\":[]}",
+    "{" ROOTFS("") ",\"history\":{}}",
+    "{" ROOTFS("") ",\"history\":[1]}",
+    "{" ROOTFS("") ",\"history\":[{\"empty_layer\":1}]}",
+    "{" ROOTFS("") ",\"config\":{\"Env\":{}}}",
+    "{" ROOTFS("") ",\"config\":{\"Env\":[1]}}",
+    "{" ROOTFS("") ",\"config\":{\"Cmd\":\"x\"}}",
+    "{" ROOTFS("") ",\"config\":{\"Labels\":{\"a\":1}}}",
+    "{" ROOTFS("") ",\"config\":{\"User\":0}}",
+    "{" ROOTFS("") ",\"config\":{\"Healthcheck\":[]}}",
+    "{" ROOTFS("") ",\"config\":{\"ArgsEscaped\":1}}",
     // readers that fold case would see another image
-    "{" ROOTFS("") ",\"Config\":{}}", "{" ROOTFS("") ",\"config\":{\"Env\":[],\"env\":[]}}", "{" ROOTFS("") ",\"RootFS\":{}}",
-    "{\"rootfs\":{\"diff_ids\":[],\"Diff_IDs\":[]}}", "{" ROOTFS("") ",\"history\":[{\"Empty_Layer\":true}]}",
+    "{" ROOTFS("") ",\"Config\":{}}",
+    "{" ROOTFS("") ",\"config\":{\"Env\":[],\"env\":[]}}",
+    "{" ROOTFS("") ",\"RootFS\":{}}",
+    "{\"rootfs\":{\"diff_ids\":[],\"Diff_IDs\":[]}}",
+    "{" ROOTFS("") ",\"history\":[{\"Empty_Layer\":true}]}",
     "{" ROOTFS("") "," ROOTFS("\"" D "\"") "}",
 };
 
@@ -73,10 +91,12 @@ static void test_survives(void **state)
 {
     (void)state;
     struct image_config config;
-    parse(&config, "{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":null},\"config\":null,\"history\":null,\"x\":{\"y\":[1,2.5,true,null]},"
+    parse(&config, "{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":null},\"config\":null,\"history\":null,"
+                   "\"x\":{\"y\":[1,2.5,true,null]},"
                    "\"container_config\":{\"Cmd\":1}}");
     assert_int_equal(image_config_layers(&config), 0);
-    assert_root(&config, "{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]},\"config\":null,\"history\":[],\"x\":{\"y\":[1,2.5,true,null]},"
+    assert_root(&config, "{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]},\"config\":null,\"history\":[],"
+                         "\"x\":{\"y\":[1,2.5,true,null]},"
                          "\"container_config\":{\"Cmd\":1}}");
     image_config_clear(&config);
 }
@@ -95,10 +115,13 @@ static void test_scratch_golden(void **state)
     image_config_append_history(&config, "1970-01-01T00:00:00Z", "dray config", NULL, "ci");
     image_config_set_created(&config, "1970-01-01T00:00:00Z");
     AUTO_FREE char *text = image_config_text(&config);
-    assert_string_equal(text, "{\"architecture\":\"arm\",\"config\":{},\"created\":\"1970-01-01T00:00:00Z\","
-                              "\"history\":[{\"comment\":\"files\",\"created\":\"1970-01-01T00:00:00Z\",\"created_by\":\"dray\"},"
-                              "{\"author\":\"ci\",\"created\":\"1970-01-01T00:00:00Z\",\"created_by\":\"dray config\",\"empty_layer\":true}],"
-                              "\"os\":\"linux\",\"rootfs\":{\"diff_ids\":[\"" D "\"],\"type\":\"layers\"},\"variant\":\"v7\"}");
+    assert_string_equal(
+        text,
+        "{\"architecture\":\"arm\",\"config\":{},\"created\":\"1970-01-01T00:00:00Z\","
+        "\"history\":[{\"comment\":\"files\",\"created\":\"1970-01-01T00:00:00Z\",\"created_by\":\"dray\"},"
+        "{\"author\":\"ci\",\"created\":\"1970-01-01T00:00:00Z\",\"created_by\":\"dray "
+        "config\",\"empty_layer\":true}],"
+        "\"os\":\"linux\",\"rootfs\":{\"diff_ids\":[\"" D "\"],\"type\":\"layers\"},\"variant\":\"v7\"}");
     image_config_platform(&config, &read_back);
     AUTO_FREE char *name = platform_format(&read_back);
     assert_string_equal(name, "linux/arm/v7");
@@ -131,7 +154,10 @@ static void test_history_is_padded(void **state)
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct image_config config;
     struct digest diff_id;
-    parse(&config, "{" ROOTFS("\"" D "\",\"" D "\"") ",\"history\":[{\"created_by\":\"env\",\"empty_layer\":true},{\"created_by\":\"one\"}]}");
+    parse(&config,
+          "{" ROOTFS(
+              "\"" D "\",\"" D
+              "\"") ",\"history\":[{\"created_by\":\"env\",\"empty_layer\":true},{\"created_by\":\"one\"}]}");
     assert_null(image_config_layer_history(&config, 1));
     assert_int_equal(digest_parse(&diff_id, D2, &err), 0);
     image_config_append_layer(&config, &diff_id, NULL, "mine", NULL, NULL);
@@ -146,10 +172,17 @@ static void test_remove_layer(void **state)
 {
     (void)state;
     struct image_config config;
-    parse(&config, "{" ROOTFS("\"" D "\",\"" D2 "\"") ",\"history\":[{\"created_by\":\"one\"},{\"created_by\":\"env\",\"empty_layer\":true},"
-                   "{\"created_by\":\"two\"}]}");
+    parse(&config,
+          "{" ROOTFS(
+              "\"" D "\",\"" D2
+              "\"") ",\"history\":[{\"created_by\":\"one\"},{\"created_by\":\"env\",\"empty_layer\":true},"
+                    "{\"created_by\":\"two\"}]}");
     image_config_remove_layer(&config, 1);
-    assert_root(&config, "{" ROOTFS("\"" D "\"") ",\"history\":[{\"created_by\":\"one\"},{\"created_by\":\"env\",\"empty_layer\":true}]}");
+    assert_root(
+        &config,
+        "{" ROOTFS(
+            "\"" D
+            "\"") ",\"history\":[{\"created_by\":\"one\"},{\"created_by\":\"env\",\"empty_layer\":true}]}");
     image_config_remove_layer(&config, 0);
     assert_root(&config, "{" ROOTFS("") ",\"history\":[{\"created_by\":\"env\",\"empty_layer\":true}]}");
     image_config_clear(&config);
@@ -163,13 +196,16 @@ static const struct {
     // an absent member keeps
     {"{\"Cmd\":[\"a\"],\"User\":\"u\"}", "{}", "{\"Cmd\":[\"a\"],\"User\":\"u\"}"},
     // cmd, entrypoint: apart from each other
-    {"{\"Cmd\":[\"a\"],\"Entrypoint\":[\"e\"]}", "{\"cmd\":[\"b\",\"c\"]}", "{\"Cmd\":[\"b\",\"c\"],\"Entrypoint\":[\"e\"]}"},
-    {"{\"Cmd\":[\"a\"],\"Entrypoint\":[\"e\"]}", "{\"entrypoint\":[\"f\"]}", "{\"Cmd\":[\"a\"],\"Entrypoint\":[\"f\"]}"},
+    {"{\"Cmd\":[\"a\"],\"Entrypoint\":[\"e\"]}", "{\"cmd\":[\"b\",\"c\"]}",
+     "{\"Cmd\":[\"b\",\"c\"],\"Entrypoint\":[\"e\"]}"},
+    {"{\"Cmd\":[\"a\"],\"Entrypoint\":[\"e\"]}", "{\"entrypoint\":[\"f\"]}",
+     "{\"Cmd\":[\"a\"],\"Entrypoint\":[\"f\"]}"},
     {"{\"Cmd\":[\"a\"],\"Entrypoint\":[\"e\"]}", "{\"entrypoint\":null}", "{\"Cmd\":[\"a\"]}"},
     {"{\"Cmd\":[\"a\"]}", "{\"cmd\":null}", "{}"},
     {"{\"Cmd\":null}", "{\"cmd\":[]}", "{\"Cmd\":[]}"},
     // env: the base's order, new ones in the order of the request, null unsets, doubles of the base go
-    {"{\"Env\":[\"B=1\",\"A=2\"]}", "{\"env\":{\"Z\":\"9\",\"A\":\"3\",\"Y\":\"8\"}}", "{\"Env\":[\"B=1\",\"A=3\",\"Z=9\",\"Y=8\"]}"},
+    {"{\"Env\":[\"B=1\",\"A=2\"]}", "{\"env\":{\"Z\":\"9\",\"A\":\"3\",\"Y\":\"8\"}}",
+     "{\"Env\":[\"B=1\",\"A=3\",\"Z=9\",\"Y=8\"]}"},
     {"{\"Env\":[\"B=1\",\"A=2\"]}", "{\"env\":{\"B\":null}}", "{\"Env\":[\"A=2\"]}"},
     {"{\"Env\":[\"A=1\",\"B=1\",\"A=2\"]}", "{\"env\":{\"A\":\"3\"}}", "{\"Env\":[\"A=3\",\"B=1\"]}"},
     {"{\"Env\":[\"A=1\",\"B=1\",\"A=2\"]}", "{\"env\":{\"A\":null}}", "{\"Env\":[\"B=1\"]}"},
@@ -190,22 +226,30 @@ static const struct {
     {"{\"StopSignal\":\"9\"}", "{\"stop_signal\":\"SIGRTMIN+3\"}", "{\"StopSignal\":\"SIGRTMIN+3\"}"},
     {"{\"StopSignal\":\"9\"}", "{\"stop_signal\":null}", "{}"},
     // maps
-    {"{\"Labels\":{\"a\":\"1\",\"b\":\"2\"}}", "{\"labels\":{\"b\":null,\"c\":\"3\"}}", "{\"Labels\":{\"a\":\"1\",\"c\":\"3\"}}"},
+    {"{\"Labels\":{\"a\":\"1\",\"b\":\"2\"}}", "{\"labels\":{\"b\":null,\"c\":\"3\"}}",
+     "{\"Labels\":{\"a\":\"1\",\"c\":\"3\"}}"},
     {"{\"Labels\":{\"a\":\"1\"}}", "{\"labels\":{\"a\":null}}", "{}"},
     {"{\"Labels\":null}", "{\"labels\":{\"a\":\"\"}}", "{\"Labels\":{\"a\":\"\"}}"},
     {"{\"Labels\":{\"a\":\"1\"}}", "{\"labels\":null}", "{}"},
-    {"{\"ExposedPorts\":{\"80/tcp\":{}}}", "{\"exposed_ports\":{\"8080/tcp\":true,\"80/tcp\":null}}", "{\"ExposedPorts\":{\"8080/tcp\":{}}}"},
+    {"{\"ExposedPorts\":{\"80/tcp\":{}}}", "{\"exposed_ports\":{\"8080/tcp\":true,\"80/tcp\":null}}",
+     "{\"ExposedPorts\":{\"8080/tcp\":{}}}"},
     {"{\"ExposedPorts\":{\"80\":{}}}", "{\"exposed_ports\":{\"80/tcp\":null}}", "{}"},
-    {"{\"ExposedPorts\":{\"80\":{},\"53/udp\":{}}}", "{\"exposed_ports\":{\"80\":true,\"53/udp\":null}}", "{\"ExposedPorts\":{\"80/tcp\":{}}}"},
-    {"{\"ExposedPorts\":{\"53/udp\":{}}}", "{\"exposed_ports\":{\"53\":null}}", "{\"ExposedPorts\":{\"53/udp\":{}}}"},
+    {"{\"ExposedPorts\":{\"80\":{},\"53/udp\":{}}}", "{\"exposed_ports\":{\"80\":true,\"53/udp\":null}}",
+     "{\"ExposedPorts\":{\"80/tcp\":{}}}"},
+    {"{\"ExposedPorts\":{\"53/udp\":{}}}", "{\"exposed_ports\":{\"53\":null}}",
+     "{\"ExposedPorts\":{\"53/udp\":{}}}"},
     {"{}", "{\"exposed_ports\":{\"132/sctp\":true}}", "{\"ExposedPorts\":{\"132/sctp\":{}}}"},
     {"{\"ExposedPorts\":{\"80/tcp\":{}}}", "{\"exposed_ports\":null}", "{}"},
     {"{\"Volumes\":{\"/a\":{}}}", "{\"volumes\":{\"/data\":true}}", "{\"Volumes\":{\"/a\":{},\"/data\":{}}}"},
     {"{\"Volumes\":{\"/a\":{}}}", "{\"volumes\":{\"/a\":null}}", "{}"},
     // health check: nanoseconds inside, members merge
-    {"{}", "{\"healthcheck\":{\"test\":[\"CMD\",\"true\"],\"interval_ms\":30000,\"timeout_ms\":1,\"start_period_ms\":2,\"start_interval_ms\":3,\"retries\":4}}",
-     "{\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Interval\":30000000000,\"Timeout\":1000000,\"StartPeriod\":2000000,\"StartInterval\":3000000,\"Retries\":4}}"},
-    {"{\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Retries\":3}}", "{\"healthcheck\":{\"interval_ms\":1,\"retries\":null}}",
+    {"{}",
+     "{\"healthcheck\":{\"test\":[\"CMD\",\"true\"],\"interval_ms\":30000,\"timeout_ms\":1,\"start_period_"
+     "ms\":2,\"start_interval_ms\":3,\"retries\":4}}",
+     "{\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Interval\":30000000000,\"Timeout\":1000000,"
+     "\"StartPeriod\":2000000,\"StartInterval\":3000000,\"Retries\":4}}"},
+    {"{\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Retries\":3}}",
+     "{\"healthcheck\":{\"interval_ms\":1,\"retries\":null}}",
      "{\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Interval\":1000000}}"},
     {"{}", "{\"healthcheck\":{\"test\":[\"NONE\"]}}", "{\"Healthcheck\":{\"Test\":[\"NONE\"]}}"},
     {"{\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"]}}", "{\"healthcheck\":null}", "{}"},
@@ -230,7 +274,8 @@ static void test_edits(void **state)
         AUTO_FREE char *want = mem_printf("{" ROOTFS("") ",\"history\":[],\"config\":%s}", edits[i].result);
         AUTO_JSON json_t *edit = json(edits[i].edit);
         parse(&config, base);
-        if (image_config_check_edit(edit, "/config", &err) < 0 || image_config_apply_edit(&config, edit, &err) < 0)
+        if (image_config_check_edit(edit, "/config", &err) < 0 ||
+            image_config_apply_edit(&config, edit, &err) < 0)
             fail_msg("%s: %s", edits[i].edit, err.detail);
         assert_root(&config, want);
         assert_int_equal(image_config_check(&config, &err), 0);
@@ -254,22 +299,44 @@ static void test_author(void **state)
 }
 
 static const char *const bad_edits[][2] = {
-    {"[]", "/config"}, {"{\"colour\":1}", "/config/colour"}, {"{\"Cmd\":[]}", "/config/Cmd"}, {"{\"cmd\":\"x\"}", "/config/cmd"},
-    {"{\"cmd\":[1]}", "/config/cmd/0"}, {"{\"entrypoint\":[\"a\",null]}", "/config/entrypoint/1"}, {"{\"env\":[\"A=1\"]}", "/config/env"},
-    {"{\"env\":{\"A\":1}}", "/config/env/A"}, {"{\"env\":{\"A=B\":\"1\"}}", "/config/env/A=B"}, {"{\"env\":{\"\":\"1\"}}", "/config/env/"},
-    {"{\"working_dir\":\"a\"}", "/config/working_dir"}, {"{\"working_dir\":\"\"}", "/config/working_dir"}, {"{\"user\":0}", "/config/user"},
-    {"{\"labels\":{\"a/b\":1}}", "/config/labels/a~1b"}, {"{\"exposed_ports\":{\"0\":true}}", "/config/exposed_ports/0"},
-    {"{\"exposed_ports\":{\"65536\":true}}", "/config/exposed_ports/65536"}, {"{\"exposed_ports\":{\"80/icmp\":true}}", "/config/exposed_ports/80~1icmp"},
-    {"{\"exposed_ports\":{\"80/tcp\":false}}", "/config/exposed_ports/80~1tcp"}, {"{\"exposed_ports\":[80]}", "/config/exposed_ports"},
-    {"{\"exposed_ports\":{\"80-90\":true}}", "/config/exposed_ports/80-90"}, {"{\"volumes\":{\"data\":true}}", "/config/volumes/data"},
-    {"{\"volumes\":{\"/data\":1}}", "/config/volumes/~1data"}, {"{\"stop_signal\":\"\"}", "/config/stop_signal"},
-    {"{\"stop_signal\":\"sig term\"}", "/config/stop_signal"}, {"{\"stop_signal\":15}", "/config/stop_signal"},
-    {"{\"healthcheck\":[]}", "/config/healthcheck"}, {"{\"healthcheck\":{\"test\":\"x\"}}", "/config/healthcheck/test"},
-    {"{\"healthcheck\":{\"test\":[]}}", "/config/healthcheck/test"}, {"{\"healthcheck\":{\"test\":[\"true\"]}}", "/config/healthcheck/test"},
-    {"{\"healthcheck\":{\"test\":[\"CMD\"]}}", "/config/healthcheck/test"}, {"{\"healthcheck\":{\"interval\":1}}", "/config/healthcheck/interval"},
-    {"{\"healthcheck\":{\"interval_ms\":-1}}", "/config/healthcheck/interval_ms"}, {"{\"healthcheck\":{\"interval_ms\":1.5}}", "/config/healthcheck/interval_ms"},
-    {"{\"healthcheck\":{\"interval_ms\":9223372036854775807}}", "/config/healthcheck/interval_ms"}, {"{\"shell\":\"sh\"}", "/config/shell"},
-    {"{\"on_build\":{}}", "/config/on_build"}, {"{\"args_escaped\":1}", "/config/args_escaped"}, {"{\"author\":[]}", "/config/author"},
+    {"[]", "/config"},
+    {"{\"colour\":1}", "/config/colour"},
+    {"{\"Cmd\":[]}", "/config/Cmd"},
+    {"{\"cmd\":\"x\"}", "/config/cmd"},
+    {"{\"cmd\":[1]}", "/config/cmd/0"},
+    {"{\"entrypoint\":[\"a\",null]}", "/config/entrypoint/1"},
+    {"{\"env\":[\"A=1\"]}", "/config/env"},
+    {"{\"env\":{\"A\":1}}", "/config/env/A"},
+    {"{\"env\":{\"A=B\":\"1\"}}", "/config/env/A=B"},
+    {"{\"env\":{\"\":\"1\"}}", "/config/env/"},
+    {"{\"working_dir\":\"a\"}", "/config/working_dir"},
+    {"{\"working_dir\":\"\"}", "/config/working_dir"},
+    {"{\"user\":0}", "/config/user"},
+    {"{\"labels\":{\"a/b\":1}}", "/config/labels/a~1b"},
+    {"{\"exposed_ports\":{\"0\":true}}", "/config/exposed_ports/0"},
+    {"{\"exposed_ports\":{\"65536\":true}}", "/config/exposed_ports/65536"},
+    {"{\"exposed_ports\":{\"80/icmp\":true}}", "/config/exposed_ports/80~1icmp"},
+    {"{\"exposed_ports\":{\"80/tcp\":false}}", "/config/exposed_ports/80~1tcp"},
+    {"{\"exposed_ports\":[80]}", "/config/exposed_ports"},
+    {"{\"exposed_ports\":{\"80-90\":true}}", "/config/exposed_ports/80-90"},
+    {"{\"volumes\":{\"data\":true}}", "/config/volumes/data"},
+    {"{\"volumes\":{\"/data\":1}}", "/config/volumes/~1data"},
+    {"{\"stop_signal\":\"\"}", "/config/stop_signal"},
+    {"{\"stop_signal\":\"sig term\"}", "/config/stop_signal"},
+    {"{\"stop_signal\":15}", "/config/stop_signal"},
+    {"{\"healthcheck\":[]}", "/config/healthcheck"},
+    {"{\"healthcheck\":{\"test\":\"x\"}}", "/config/healthcheck/test"},
+    {"{\"healthcheck\":{\"test\":[]}}", "/config/healthcheck/test"},
+    {"{\"healthcheck\":{\"test\":[\"true\"]}}", "/config/healthcheck/test"},
+    {"{\"healthcheck\":{\"test\":[\"CMD\"]}}", "/config/healthcheck/test"},
+    {"{\"healthcheck\":{\"interval\":1}}", "/config/healthcheck/interval"},
+    {"{\"healthcheck\":{\"interval_ms\":-1}}", "/config/healthcheck/interval_ms"},
+    {"{\"healthcheck\":{\"interval_ms\":1.5}}", "/config/healthcheck/interval_ms"},
+    {"{\"healthcheck\":{\"interval_ms\":9223372036854775807}}", "/config/healthcheck/interval_ms"},
+    {"{\"shell\":\"sh\"}", "/config/shell"},
+    {"{\"on_build\":{}}", "/config/on_build"},
+    {"{\"args_escaped\":1}", "/config/args_escaped"},
+    {"{\"author\":[]}", "/config/author"},
 };
 
 static void test_bad_edits(void **state)
@@ -296,7 +363,8 @@ static void test_merge_patch(void **state)
         {"\"t\":{\"a\":\"b\",\"b\":\"c\"}", "{\"t\":{\"a\":null}}", "\"t\":{\"b\":\"c\"}"},
         {"\"t\":{\"a\":[\"b\"]}", "{\"t\":{\"a\":\"c\"}}", "\"t\":{\"a\":\"c\"}"},
         {"\"t\":{\"a\":\"c\"}", "{\"t\":{\"a\":[\"b\"]}}", "\"t\":{\"a\":[\"b\"]}"},
-        {"\"t\":{\"a\":{\"b\":\"c\"}}", "{\"t\":{\"a\":{\"b\":\"d\",\"c\":null}}}", "\"t\":{\"a\":{\"b\":\"d\"}}"},
+        {"\"t\":{\"a\":{\"b\":\"c\"}}", "{\"t\":{\"a\":{\"b\":\"d\",\"c\":null}}}",
+         "\"t\":{\"a\":{\"b\":\"d\"}}"},
         {"\"t\":{\"a\":[{\"b\":\"c\"}]}", "{\"t\":{\"a\":[1]}}", "\"t\":{\"a\":[1]}"},
         {"\"t\":[\"a\",\"b\"]", "{\"t\":[\"c\",\"d\"]}", "\"t\":[\"c\",\"d\"]"},
         {"\"t\":{\"a\":\"b\"}", "{\"t\":[\"c\"]}", "\"t\":[\"c\"]"},
@@ -345,10 +413,17 @@ static void test_bad_patch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),         cmocka_unit_test(test_survives),          cmocka_unit_test(test_scratch_golden),
-        cmocka_unit_test(test_diff_ids),    cmocka_unit_test(test_history_is_padded), cmocka_unit_test(test_remove_layer),
-        cmocka_unit_test(test_edits),       cmocka_unit_test(test_author),            cmocka_unit_test(test_bad_edits),
-        cmocka_unit_test(test_merge_patch), cmocka_unit_test(test_bad_patch),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_survives),
+        cmocka_unit_test(test_scratch_golden),
+        cmocka_unit_test(test_diff_ids),
+        cmocka_unit_test(test_history_is_padded),
+        cmocka_unit_test(test_remove_layer),
+        cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_author),
+        cmocka_unit_test(test_bad_edits),
+        cmocka_unit_test(test_merge_patch),
+        cmocka_unit_test(test_bad_patch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

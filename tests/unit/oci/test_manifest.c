@@ -90,7 +90,8 @@ static void test_tolerated(void **state)
         {V2 "\"config\":" DESC(MEDIA_DOCKER_CONFIG) ",\"layers\":[]}", NULL, MEDIA_DOCKER_MANIFEST},
         {V2 CONFIG ",\"layers\":null}", NULL, MEDIA_OCI_MANIFEST}, // Go's nil slice
         {V2 CONFIG "}", NULL, MEDIA_OCI_MANIFEST},
-        {V2 CONFIG ",\"layers\":[],\"annotations\":null,\"subject\":null,\"artifactType\":null}", NULL, MEDIA_OCI_MANIFEST},
+        {V2 CONFIG ",\"layers\":[],\"annotations\":null,\"subject\":null,\"artifactType\":null}", NULL,
+         MEDIA_OCI_MANIFEST},
         {V2 CONFIG ",\"layers\":[],\"mediaType\":null,\"x-vendor\":{\"a\":[1.5]}}", NULL, MEDIA_OCI_MANIFEST},
         {V2 "\"manifests\":null}", NULL, MEDIA_OCI_INDEX},
         {V2 "\"manifests\":[]}", NULL, MEDIA_OCI_INDEX},
@@ -114,13 +115,18 @@ static void test_ambiguous(void **state)
         LAYERS "," MANIFESTS,
         CONFIG ",\"layers\":[],\"manifests\":[]",
     };
-    static const char *const types[] = {NULL, MEDIA_OCI_MANIFEST, MEDIA_OCI_INDEX, MEDIA_DOCKER_MANIFEST, MEDIA_DOCKER_LIST,
+    static const char *const types[] = {NULL,
+                                        MEDIA_OCI_MANIFEST,
+                                        MEDIA_OCI_INDEX,
+                                        MEDIA_DOCKER_MANIFEST,
+                                        MEDIA_DOCKER_LIST,
                                         "application/json"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
         for (size_t own = 0; own < 5; own++)
             for (size_t declared = 0; declared < 6; declared++) {
-                AUTO_FREE char *text = types[own] ? mem_printf(V2 "\"mediaType\":\"%s\",%s}", types[own], bodies[i])
-                                                  : mem_printf(V2 "%s}", bodies[i]);
+                AUTO_FREE char *text = types[own]
+                                           ? mem_printf(V2 "\"mediaType\":\"%s\",%s}", types[own], bodies[i])
+                                           : mem_printf(V2 "%s}", bodies[i]);
                 assert_int_equal(verdict(text, types[declared], NULL), ERR_REGISTRY_PROTOCOL);
             }
 }
@@ -129,14 +135,16 @@ static void test_ambiguous(void **state)
 static void test_types_agree(void **state)
 {
     (void)state;
-    static const char *const types[] = {MEDIA_OCI_MANIFEST, MEDIA_DOCKER_MANIFEST, MEDIA_OCI_INDEX, MEDIA_DOCKER_LIST};
+    static const char *const types[] = {MEDIA_OCI_MANIFEST, MEDIA_DOCKER_MANIFEST, MEDIA_OCI_INDEX,
+                                        MEDIA_DOCKER_LIST};
     for (size_t shape = 0; shape < 2; shape++)
         for (size_t own = 0; own < 4; own++)
             for (size_t declared = 0; declared < 4; declared++) {
                 AUTO_FREE char *text = mem_printf(V2 "\"mediaType\":\"%s\",%s}", types[own],
                                                   shape ? MANIFESTS : CONFIG "," LAYERS);
                 bool agree = own == declared && (own >= 2) == (shape == 1);
-                assert_int_equal(verdict(text, types[declared], NULL), agree ? ERR_NONE : ERR_REGISTRY_PROTOCOL);
+                assert_int_equal(verdict(text, types[declared], NULL),
+                                 agree ? ERR_NONE : ERR_REGISTRY_PROTOCOL);
             }
 }
 
@@ -160,39 +168,92 @@ static void test_unsupported(void **state)
 #define LAYER(members) IN_LAYERS("{\"mediaType\":\"" MEDIA_OCI_LAYER "\"," members "}")
 
 static const char *const hostile[] = {
-    "", " ", "null", "[]", "1", "\"x\"", "{", "{}", IMAGE "x", IMAGE "{}", V2 "}", "{" CONFIG "," LAYERS "}", "<html></html>",
-    "{\"schemaVersion\":\"2\"," CONFIG "," LAYERS "}", "{\"schemaVersion\":2.0," CONFIG "," LAYERS "}", "{\"schemaVersion\":3," CONFIG "}",
-    V2 LAYERS "}", V2 "\"config\":null," LAYERS "}", V2 "\"config\":[]," LAYERS "}", V2 CONFIG ",\"layers\":{}}", V2 CONFIG ",\"layers\":[null]}",
-    V2 CONFIG ",\"layers\":[1]}", V2 "\"manifests\":{}}", V2 "\"manifests\":[[]]}", V2 CONFIG "," LAYERS ",\"fsLayers\":[]}",
+    "",
+    " ",
+    "null",
+    "[]",
+    "1",
+    "\"x\"",
+    "{",
+    "{}",
+    IMAGE "x",
+    IMAGE "{}",
+    V2 "}",
+    "{" CONFIG "," LAYERS "}",
+    "<html></html>",
+    "{\"schemaVersion\":\"2\"," CONFIG "," LAYERS "}",
+    "{\"schemaVersion\":2.0," CONFIG "," LAYERS "}",
+    "{\"schemaVersion\":3," CONFIG "}",
+    V2 LAYERS "}",
+    V2 "\"config\":null," LAYERS "}",
+    V2 "\"config\":[]," LAYERS "}",
+    V2 CONFIG ",\"layers\":{}}",
+    V2 CONFIG ",\"layers\":[null]}",
+    V2 CONFIG ",\"layers\":[1]}",
+    V2 "\"manifests\":{}}",
+    V2 "\"manifests\":[[]]}",
+    V2 CONFIG "," LAYERS ",\"fsLayers\":[]}",
     // the same key twice, or again in another case, for readers that fold case
-    V2 CONFIG "," LAYERS "," LAYERS "}", V2 CONFIG "," LAYERS ",\"Layers\":[]}", V2 CONFIG "," LAYERS ",\"MANIFESTS\":[]}",
-    V2 CONFIG "," LAYERS ",\"mediatype\":\"" MEDIA_OCI_INDEX "\"}", V2 "\"Config\":{}," LAYERS "}", "{\"SchemaVersion\":1,\"schemaVersion\":2," CONFIG "}",
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"Size\":1"), LAYER("\"digest\":\"" D "\",\"DIGEST\":\"" D "\",\"size\":0"),
+    V2 CONFIG "," LAYERS "," LAYERS "}",
+    V2 CONFIG "," LAYERS ",\"Layers\":[]}",
+    V2 CONFIG "," LAYERS ",\"MANIFESTS\":[]}",
+    V2 CONFIG "," LAYERS ",\"mediatype\":\"" MEDIA_OCI_INDEX "\"}",
+    V2 "\"Config\":{}," LAYERS "}",
+    "{\"SchemaVersion\":1,\"schemaVersion\":2," CONFIG "}",
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"Size\":1"),
+    LAYER("\"digest\":\"" D "\",\"DIGEST\":\"" D "\",\"size\":0"),
     LAYER("\"digest\":\"" D "\",\"size\":0,\"Urls\":[\"http://x\"]"),
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\",\"OS\":\"x\"}"),
+    LAYER("\"digest\":\"" D
+          "\",\"size\":0,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\",\"OS\":\"x\"}"),
     // digests
-    LAYER("\"size\":0"), LAYER("\"digest\":null,\"size\":0"), LAYER("\"digest\":1,\"size\":0"), LAYER("\"digest\":\"\",\"size\":0"),
-    LAYER("\"digest\":\"sha256:../../../etc/passwd\",\"size\":0"), LAYER("\"digest\":\"sha256:\",\"size\":0"),
-    LAYER("\"digest\":\"" D "0\",\"size\":0"), LAYER("\"digest\":\"md5:d41d8cd98f00b204e9800998ecf8427e\",\"size\":0"),
-    LAYER("\"digest\":\"sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\",\"size\":0"),
-    LAYER("\"digest\":\"" D "\\u0000\",\"size\":0"), LAYER("\"digest\":\"sha512:" HEX64 "\",\"size\":0"), LAYER("\"digest\":\" " D "\",\"size\":0"),
+    LAYER("\"size\":0"),
+    LAYER("\"digest\":null,\"size\":0"),
+    LAYER("\"digest\":1,\"size\":0"),
+    LAYER("\"digest\":\"\",\"size\":0"),
+    LAYER("\"digest\":\"sha256:../../../etc/passwd\",\"size\":0"),
+    LAYER("\"digest\":\"sha256:\",\"size\":0"),
+    LAYER("\"digest\":\"" D "0\",\"size\":0"),
+    LAYER("\"digest\":\"md5:d41d8cd98f00b204e9800998ecf8427e\",\"size\":0"),
+    LAYER(
+        "\"digest\":\"sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\",\"size\":0"),
+    LAYER("\"digest\":\"" D "\\u0000\",\"size\":0"),
+    LAYER("\"digest\":\"sha512:" HEX64 "\",\"size\":0"),
+    LAYER("\"digest\":\" " D "\",\"size\":0"),
     // sizes
-    LAYER("\"digest\":\"" D "\""), LAYER("\"digest\":\"" D "\",\"size\":-1"), LAYER("\"digest\":\"" D "\",\"size\":1.0"),
-    LAYER("\"digest\":\"" D "\",\"size\":1e3"), LAYER("\"digest\":\"" D "\",\"size\":\"1\""), LAYER("\"digest\":\"" D "\",\"size\":null"),
-    LAYER("\"digest\":\"" D "\",\"size\":9007199254740993"), LAYER("\"digest\":\"" D "\",\"size\":9223372036854775807"),
-    LAYER("\"digest\":\"" D "\",\"size\":9223372036854775808"), LAYER("\"digest\":\"" D "\",\"size\":18446744073709551616"),
+    LAYER("\"digest\":\"" D "\""),
+    LAYER("\"digest\":\"" D "\",\"size\":-1"),
+    LAYER("\"digest\":\"" D "\",\"size\":1.0"),
+    LAYER("\"digest\":\"" D "\",\"size\":1e3"),
+    LAYER("\"digest\":\"" D "\",\"size\":\"1\""),
+    LAYER("\"digest\":\"" D "\",\"size\":null"),
+    LAYER("\"digest\":\"" D "\",\"size\":9007199254740993"),
+    LAYER("\"digest\":\"" D "\",\"size\":9223372036854775807"),
+    LAYER("\"digest\":\"" D "\",\"size\":9223372036854775808"),
+    LAYER("\"digest\":\"" D "\",\"size\":18446744073709551616"),
     // other members of descriptors
-    IN_LAYERS("{\"digest\":\"" D "\",\"size\":0}"), IN_LAYERS("{\"mediaType\":1,\"digest\":\"" D "\",\"size\":0}"),
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"urls\":\"http://x\""), LAYER("\"digest\":\"" D "\",\"size\":0,\"urls\":[1]"),
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"annotations\":[]"), LAYER("\"digest\":\"" D "\",\"size\":0,\"annotations\":{\"a\":1}"),
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"platform\":\"linux\""), LAYER("\"digest\":\"" D "\",\"size\":0,\"platform\":{\"os\":\"linux\"}"),
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"platform\":{\"os\":1,\"architecture\":\"a\"}"), LAYER("\"digest\":\"" D "\",\"size\":0,\"artifactType\":1"),
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"data\":\"YQ==\""), LAYER("\"digest\":\"" D "\",\"size\":1,\"data\":\"YQ==\""),
-    LAYER("\"digest\":\"" D "\",\"size\":0,\"data\":\"%\""), LAYER("\"digest\":\"" D "\",\"size\":0,\"data\":1"),
+    IN_LAYERS("{\"digest\":\"" D "\",\"size\":0}"),
+    IN_LAYERS("{\"mediaType\":1,\"digest\":\"" D "\",\"size\":0}"),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"urls\":\"http://x\""),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"urls\":[1]"),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"annotations\":[]"),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"annotations\":{\"a\":1}"),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"platform\":\"linux\""),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"platform\":{\"os\":\"linux\"}"),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"platform\":{\"os\":1,\"architecture\":\"a\"}"),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"artifactType\":1"),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"data\":\"YQ==\""),
+    LAYER("\"digest\":\"" D "\",\"size\":1,\"data\":\"YQ==\""),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"data\":\"%\""),
+    LAYER("\"digest\":\"" D "\",\"size\":0,\"data\":1"),
     // members of the manifest
-    V2 CONFIG "," LAYERS ",\"annotations\":[]}", V2 CONFIG "," LAYERS ",\"annotations\":{\"a\":null}}", V2 CONFIG "," LAYERS ",\"subject\":{}}",
-    V2 CONFIG "," LAYERS ",\"subject\":\"x\"}", V2 CONFIG "," LAYERS ",\"artifactType\":[]}", V2 CONFIG "," LAYERS ",\"mediaType\":7}",
-    V2 CONFIG "," LAYERS ",\"a\":\"\xff\xfe\"}", V2 CONFIG "," LAYERS ",\"a\":\"\\ud800\"}",
+    V2 CONFIG "," LAYERS ",\"annotations\":[]}",
+    V2 CONFIG "," LAYERS ",\"annotations\":{\"a\":null}}",
+    V2 CONFIG "," LAYERS ",\"subject\":{}}",
+    V2 CONFIG "," LAYERS ",\"subject\":\"x\"}",
+    V2 CONFIG "," LAYERS ",\"artifactType\":[]}",
+    V2 CONFIG "," LAYERS ",\"mediaType\":7}",
+    V2 CONFIG "," LAYERS ",\"a\":\"\xff\xfe\"}",
+    V2 CONFIG "," LAYERS ",\"a\":\"\\ud800\"}",
 };
 
 static void test_hostile(void **state)
@@ -242,12 +303,13 @@ static void test_limits(void **state)
 {
     (void)state;
     AUTO_FREE char *depth = repeated(V2 CONFIG ",\"x\":", "[", 2049, "");
-    AUTO_FREE char *deep = repeated(V2 CONFIG ",\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "", 0,
-                                    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}");
+    AUTO_FREE char *deep =
+        repeated(V2 CONFIG ",\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "", 0,
+                 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}");
     AUTO_FREE char *nodes = repeated(V2 CONFIG ",\"x\":[", "[],", 1 << 20, "[]]}");
     AUTO_FREE char *bytes = repeated(V2 CONFIG ",\"x\":\"", "aaaaaaaaaaaaaaaa", 1 << 18, "\"}");
-    AUTO_FREE char *children = repeated(V2 "\"manifests\":[", DESC(MEDIA_OCI_MANIFEST) ",", MANIFEST_DESCRIPTORS_MAX,
-                                        DESC(MEDIA_OCI_MANIFEST) "]}");
+    AUTO_FREE char *children = repeated(V2 "\"manifests\":[", DESC(MEDIA_OCI_MANIFEST) ",",
+                                        MANIFEST_DESCRIPTORS_MAX, DESC(MEDIA_OCI_MANIFEST) "]}");
     AUTO_FREE char *open = repeated("", "[", 4 << 20, "");
     const char *cases[] = {depth, deep, nodes, bytes, children, open};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -258,8 +320,9 @@ static void test_data(void **state)
 {
     (void)state;
     struct manifest m;
-    const char *text = LAYER("\"digest\":\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\","
-                             "\"size\":1,\"data\":\"YQ==\"");
+    const char *text =
+        LAYER("\"digest\":\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\","
+              "\"size\":1,\"data\":\"YQ==\"");
     assert_int_equal(verdict(text, NULL, &m), ERR_NONE);
     assert_int_equal(m.layers[0].size, 1);
     manifest_clear(&m);
@@ -269,7 +332,8 @@ static void test_artifacts(void **state)
 {
     (void)state;
     static const char *const artifacts[] = {
-        V2 "\"artifactType\":\"application/spdx+json\",\"config\":" DESC(MEDIA_OCI_EMPTY) "," LAYERS ",\"subject\":" DESC(MEDIA_OCI_MANIFEST) "}",
+        V2 "\"artifactType\":\"application/spdx+json\",\"config\":" DESC(
+            MEDIA_OCI_EMPTY) "," LAYERS ",\"subject\":" DESC(MEDIA_OCI_MANIFEST) "}",
         V2 CONFIG ",\"layers\":[" DESC("application/vnd.in-toto+json") "]}",
         V2 "\"config\":" DESC("application/vnd.cncf.helm.config.v1+json") ",\"layers\":[]}",
     };
@@ -332,11 +396,11 @@ static void test_build_golden(void **state)
     parse_descriptor(&config, DESC(MEDIA_OCI_CONFIG));
     parse_descriptor(&layer, DESC(MEDIA_OCI_LAYER_GZIP));
     assert_int_equal(manifest_build(&m, MEDIA_FAMILY_OCI, &config, &layer, 1, annotations, &err), 0);
-    assert_string_equal(m.bytes,
-                        "{\"annotations\":{\"a\":\"1\",\"b\":\"2\"},"
-                        "\"config\":{\"digest\":\"" D "\",\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"size\":0},"
-                        "\"layers\":[{\"digest\":\"" D "\",\"mediaType\":\"" MEDIA_OCI_LAYER_GZIP "\",\"size\":0}],"
-                        "\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"schemaVersion\":2}");
+    assert_string_equal(
+        m.bytes, "{\"annotations\":{\"a\":\"1\",\"b\":\"2\"},"
+                 "\"config\":{\"digest\":\"" D "\",\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"size\":0},"
+                 "\"layers\":[{\"digest\":\"" D "\",\"mediaType\":\"" MEDIA_OCI_LAYER_GZIP "\",\"size\":0}],"
+                 "\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"schemaVersion\":2}");
     manifest_clear(&m);
     assert_int_equal(manifest_build(&m, MEDIA_FAMILY_OCI, &config, NULL, 0, NULL, &err), 0);
     assert_int_equal(m.n_layers, 0);
@@ -357,9 +421,11 @@ static void test_build_index_golden(void **state)
     descriptor_copy(&copy, &child);
     descriptor_clear(&child);
     assert_int_equal(manifest_build_index(&m, MEDIA_FAMILY_DOCKER, &copy, 1, NULL, &err), 0);
-    assert_string_equal(m.bytes, "{\"manifests\":[{\"digest\":\"" D "\",\"mediaType\":\"" MEDIA_DOCKER_MANIFEST
-                                 "\",\"platform\":{\"architecture\":\"arm\",\"os\":\"linux\",\"variant\":\"v7\"},\"size\":5}],"
-                                 "\"mediaType\":\"" MEDIA_DOCKER_LIST "\",\"schemaVersion\":2}");
+    assert_string_equal(
+        m.bytes,
+        "{\"manifests\":[{\"digest\":\"" D "\",\"mediaType\":\"" MEDIA_DOCKER_MANIFEST
+        "\",\"platform\":{\"architecture\":\"arm\",\"os\":\"linux\",\"variant\":\"v7\"},\"size\":5}],"
+        "\"mediaType\":\"" MEDIA_DOCKER_LIST "\",\"schemaVersion\":2}");
     assert_int_equal(manifest_family(&m), MEDIA_FAMILY_DOCKER);
     manifest_clear(&m);
     descriptor_clear(&copy);
@@ -383,9 +449,11 @@ static void test_docker_has_no_annotations(void **state)
 static void test_descriptor_round_trip(void **state)
 {
     (void)state;
-    const char *text = "{\"annotations\":{\"a\":\"b\"},\"artifactType\":\"x/y\",\"digest\":\"" D "\",\"mediaType\":\"m/t\","
-                       "\"platform\":{\"architecture\":\"amd64\",\"os\":\"windows\",\"os.version\":\"10.0\",\"variant\":\"v2\"},"
-                       "\"size\":9007199254740992,\"urls\":[\"https://x/y\"]}";
+    const char *text =
+        "{\"annotations\":{\"a\":\"b\"},\"artifactType\":\"x/y\",\"digest\":\"" D "\",\"mediaType\":\"m/t\","
+        "\"platform\":{\"architecture\":\"amd64\",\"os\":\"windows\",\"os.version\":\"10.0\",\"variant\":"
+        "\"v2\"},"
+        "\"size\":9007199254740992,\"urls\":[\"https://x/y\"]}";
     struct descriptor d, copy;
     parse_descriptor(&d, text);
     descriptor_copy(&copy, &d);

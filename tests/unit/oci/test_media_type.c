@@ -14,7 +14,8 @@ static void test_kinds(void **state)
 {
     (void)state;
     assert_true(media_type_is_manifest(MEDIA_OCI_MANIFEST) && media_type_is_manifest(MEDIA_DOCKER_MANIFEST));
-    assert_false(media_type_is_manifest(MEDIA_OCI_INDEX) || media_type_is_manifest(NULL) || media_type_is_manifest(""));
+    assert_false(media_type_is_manifest(MEDIA_OCI_INDEX) || media_type_is_manifest(NULL) ||
+                 media_type_is_manifest(""));
     assert_true(media_type_is_index(MEDIA_OCI_INDEX) && media_type_is_index(MEDIA_DOCKER_LIST));
     assert_true(media_type_is_schema1("application/vnd.docker.distribution.manifest.v1+prettyjws"));
     assert_true(media_type_is_schema1("application/vnd.docker.distribution.manifest.v1+json"));
@@ -32,7 +33,8 @@ static void test_compression(void **state)
     assert_int_equal(media_type_compression(MEDIA_OCI_LAYER), MEDIA_COMPRESSION_NONE);
     assert_int_equal(media_type_compression(MEDIA_DOCKER_LAYER_GZIP), MEDIA_COMPRESSION_GZIP);
     assert_int_equal(media_type_compression(MEDIA_OCI_LAYER_ZSTD), MEDIA_COMPRESSION_ZSTD);
-    assert_int_equal(media_type_compression("application/vnd.oci.image.layer.v1.tar+lz4"), MEDIA_COMPRESSION_UNKNOWN);
+    assert_int_equal(media_type_compression("application/vnd.oci.image.layer.v1.tar+lz4"),
+                     MEDIA_COMPRESSION_UNKNOWN);
     assert_null(media_type_layer(MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_ZSTD));
     assert_string_equal(media_type_layer(MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_ZSTD), MEDIA_OCI_LAYER_ZSTD);
     assert_string_equal(media_type_layer(MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_NONE), MEDIA_DOCKER_LAYER);
@@ -53,7 +55,8 @@ static void test_convert(void **state)
         for (int from = 0; from < 2; from++) {
             assert_string_equal(media_type_convert(pairs[i][from], MEDIA_FAMILY_OCI), pairs[i][0]);
             assert_string_equal(media_type_convert(pairs[i][from], MEDIA_FAMILY_DOCKER), pairs[i][1]);
-            assert_int_equal(media_type_family(pairs[i][from]), from ? MEDIA_FAMILY_DOCKER : MEDIA_FAMILY_OCI);
+            assert_int_equal(media_type_family(pairs[i][from]),
+                             from ? MEDIA_FAMILY_DOCKER : MEDIA_FAMILY_OCI);
         }
     assert_string_equal(media_type_convert(MEDIA_OCI_LAYER_ZSTD, MEDIA_FAMILY_DOCKER), MEDIA_OCI_LAYER_ZSTD);
     assert_string_equal(media_type_convert("text/x-mine", MEDIA_FAMILY_DOCKER), "text/x-mine");
@@ -74,7 +77,8 @@ static void test_essence(void **state)
         assert_string_equal(essence, cases[i][1]);
     }
     assert_null(media_type_essence(NULL));
-    assert_true(media_type_is_generic(NULL) && media_type_is_generic("") && media_type_is_generic("text/plain"));
+    assert_true(media_type_is_generic(NULL) && media_type_is_generic("") &&
+                media_type_is_generic("text/plain"));
     assert_false(media_type_is_generic(MEDIA_OCI_MANIFEST) || media_type_is_generic("text/html"));
 }
 

@@ -19,9 +19,13 @@ static void test_parse(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"linux/amd64", "linux/amd64"},       {"linux/arm/v7", "linux/arm/v7"}, {"Linux/AMD64", "linux/amd64"},
-        {"linux/arm64/v8", "linux/arm64/v8"}, {"windows(10.0.17763)/amd64", "windows(10.0.17763)/amd64"},
-        {"wasi/wasm", "wasi/wasm"},           {"linux/x86_64", "linux/x86_64"},
+        {"linux/amd64", "linux/amd64"},
+        {"linux/arm/v7", "linux/arm/v7"},
+        {"Linux/AMD64", "linux/amd64"},
+        {"linux/arm64/v8", "linux/arm64/v8"},
+        {"windows(10.0.17763)/amd64", "windows(10.0.17763)/amd64"},
+        {"wasi/wasm", "wasi/wasm"},
+        {"linux/x86_64", "linux/x86_64"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CLEANUP(error_clear) struct error err = ERROR_INIT;
@@ -41,9 +45,20 @@ static void test_parse(void **state)
 static void test_parse_bad(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"",        "linux",      "/amd64",        "linux/",       "linux//v7",   "linux/amd64/",
-                                        "a/b/c/d", "linux/a b",  "linux/\xc3\xb6", "linux/amd64\n", "windows()/amd64", "windows(1/amd64",
-                                        "(1)/amd64", "linux/amd64/v\x1b[31m"};
+    static const char *const cases[] = {"",
+                                        "linux",
+                                        "/amd64",
+                                        "linux/",
+                                        "linux//v7",
+                                        "linux/amd64/",
+                                        "a/b/c/d",
+                                        "linux/a b",
+                                        "linux/\xc3\xb6",
+                                        "linux/amd64\n",
+                                        "windows()/amd64",
+                                        "windows(1/amd64",
+                                        "(1)/amd64",
+                                        "linux/amd64/v\x1b[31m"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CLEANUP(error_clear) struct error err = ERROR_INIT;
         struct platform p;
@@ -63,18 +78,30 @@ static void test_matches(void **state)
         const char *have;
         bool matches;
     } cases[] = {
-        {"linux/amd64", "linux/amd64", true},     {"linux/x86_64", "linux/amd64", true},
-        {"linux/amd64", "linux/amd64/v1", true},  {"linux/amd64", "linux/amd64/v3", true},
-        {"linux/amd64/v1", "linux/amd64", true},  {"linux/amd64/v2", "linux/amd64", false},
-        {"linux/aarch64", "linux/arm64", true},   {"linux/arm64", "linux/arm64/v8", true},
-        {"linux/arm64/v8", "linux/arm64", true},  {"linux/arm64/8", "linux/arm64/v8", true},
-        {"linux/arm64/v9", "linux/arm64", false}, {"linux/arm", "linux/arm/v7", true},
-        {"linux/arm/v7", "linux/arm", true},      {"linux/arm", "linux/arm/v6", true},
-        {"linux/arm/v6", "linux/arm/v7", false},  {"linux/arm/v7", "linux/arm/v6", false},
-        {"linux/armhf", "linux/arm/v7", true},    {"linux/armel", "linux/arm/v7", false},
-        {"linux/386", "linux/i686", true},        {"linux/386", "linux/amd64", false},
-        {"linux/amd64", "windows/amd64", false},  {"macos/arm64", "darwin/arm64", true},
-        {"linux/arm64", "linux/arm", false},      {"unknown/unknown", "unknown/unknown", false},
+        {"linux/amd64", "linux/amd64", true},
+        {"linux/x86_64", "linux/amd64", true},
+        {"linux/amd64", "linux/amd64/v1", true},
+        {"linux/amd64", "linux/amd64/v3", true},
+        {"linux/amd64/v1", "linux/amd64", true},
+        {"linux/amd64/v2", "linux/amd64", false},
+        {"linux/aarch64", "linux/arm64", true},
+        {"linux/arm64", "linux/arm64/v8", true},
+        {"linux/arm64/v8", "linux/arm64", true},
+        {"linux/arm64/8", "linux/arm64/v8", true},
+        {"linux/arm64/v9", "linux/arm64", false},
+        {"linux/arm", "linux/arm/v7", true},
+        {"linux/arm/v7", "linux/arm", true},
+        {"linux/arm", "linux/arm/v6", true},
+        {"linux/arm/v6", "linux/arm/v7", false},
+        {"linux/arm/v7", "linux/arm/v6", false},
+        {"linux/armhf", "linux/arm/v7", true},
+        {"linux/armel", "linux/arm/v7", false},
+        {"linux/386", "linux/i686", true},
+        {"linux/386", "linux/amd64", false},
+        {"linux/amd64", "windows/amd64", false},
+        {"macos/arm64", "darwin/arm64", true},
+        {"linux/arm64", "linux/arm", false},
+        {"unknown/unknown", "unknown/unknown", false},
         {"windows(10.0.17763)/amd64", "windows(10.0.17763.5576)/amd64", true},
         {"windows(10.0.17763)/amd64", "windows(10.0.177631)/amd64", false},
         {"windows(10.0.20348)/amd64", "windows(10.0.17763.5576)/amd64", false},
@@ -93,7 +120,8 @@ static void test_matches(void **state)
     }
 }
 
-// children: platforms of an index, "-" for a child without one, "!" in front for an attestation with that platform.
+// children: platforms of an index, "-" for a child without one, "!" in front for an attestation with that
+// platform.
 static void make_index(struct manifest *ret, const char *const *children)
 {
     struct strbuf text = STRBUF_INIT(1 << 16);
@@ -101,8 +129,8 @@ static void make_index(struct manifest *ret, const char *const *children)
     for (size_t i = 0; children[i]; i++) {
         const char *name = children[i] + (children[i][0] == '!');
         strbuf_printf(&text,
-                      "%s{\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"size\":%zu,\"digest\":\"sha256:%064zx\"", i ? "," : "",
-                      i, i);
+                      "%s{\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"size\":%zu,\"digest\":\"sha256:%064zx\"",
+                      i ? "," : "", i, i);
         if (children[i][0] == '!')
             strbuf_puts(&text, ",\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"}");
         CLEANUP(error_clear) struct error err = ERROR_INIT;
@@ -131,14 +159,14 @@ static void test_find(void **state)
         int chosen; // -1: none
     } cases[] = {
         {"linux/amd64", {"linux/arm64", "linux/amd64"}, 1},
-        {"linux/amd64", {"linux/amd64", "linux/amd64"}, 0},              // duplicates: the first
+        {"linux/amd64", {"linux/amd64", "linux/amd64"}, 0}, // duplicates: the first
         {"linux/amd64", {"unknown/unknown", "linux/amd64"}, 1},
         {"linux/amd64", {"!linux/amd64", "linux/amd64"}, 1},
         {"linux/amd64", {"-", "linux/amd64"}, 1},
         {"linux/amd64", {"-"}, -1},
-        {"linux/amd64", {"linux/amd64/v3", "linux/amd64/v2"}, 1},        // the lowest above
+        {"linux/amd64", {"linux/amd64/v3", "linux/amd64/v2"}, 1}, // the lowest above
         {"linux/amd64", {"linux/amd64/v3", "linux/amd64"}, 1},
-        {"linux/amd64/v3", {"linux/amd64", "linux/amd64/v2"}, 1},        // the highest below
+        {"linux/amd64/v3", {"linux/amd64", "linux/amd64/v2"}, 1}, // the highest below
         {"linux/amd64/v3", {"linux/amd64", "linux/amd64/v4"}, 0},
         {"linux/amd64/v2", {"linux/amd64/v3"}, -1},
         {"linux/arm/v7", {"linux/arm/v5", "linux/arm/v6", "linux/arm64"}, 1},
@@ -177,7 +205,9 @@ static void test_missing_lists(void **state)
     make_index(&index, children);
     assert_int_equal(platform_parse(&wanted, "linux/s390x", &err), 0);
     assert_null(manifest_find_platform(&index, &wanted, &err));
-    assert_string_equal(err.detail, "the image has no linux/s390x; it has linux/amd64, linux/arm64/v8 and 1 without a platform");
+    assert_string_equal(
+        err.detail,
+        "the image has no linux/s390x; it has linux/amd64, linux/arm64/v8 and 1 without a platform");
     platform_clear(&wanted);
     manifest_clear(&index);
 }

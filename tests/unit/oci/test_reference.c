@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The grammar of distribution/reference, with Docker Hub's short forms, as a table of what is read and what is refused.
+// The grammar of distribution/reference, with Docker Hub's short forms, as a table of what is read and what
+// is refused.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,17 +85,94 @@ static const struct good good[] = {
 };
 
 static const char *const bad[] = {
-    "", " ", ":justtag", "@" D256, "repo@sha256:fff", "repo@sha256:" HEX64 "0", "repo@md5:d41d8cd98f00b204e9800998ecf8427e",
-    "repo@SHA256:" HEX64, "repo@sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", "repo@",
-    "validname@invaliddigest:ff", "x@" D256 "@" D256, HEX64, "Uppercase:tag", "Uppercase/lowercase", "test:5000/Uppercase/x",
-    "a/", "/a", "/", "a//b", "gcr.io/", "gcr.io//x", "a/b/", "-foo", "foo-", "foo-/bar", "_foo", "foo_", "foo/_bar", "foo..bar",
-    "foo___bar", "foo._bar", "foo.-bar", ".foo", "foo/.", "foo/..", "..", "../x", "foo/../bar", "a^b", "aa/asdf$$^/aa", "foo bar",
-    "foo\nbar", "foo\tbar", "n\xc3\xb6" "de", "x:", "x:.tag", "x:-tag", "x:ta g", "x:ta/g", "x:feature/abc", "r.io/x:feature/abc",
-    "x:" TAG128 "x", "https://gcr.io/x", "docker://x", "http://localhost:5000/x", "host:/x", "host:port/x", "host:0/x", "host:65536/x",
-    "host:5000:6000/x", "-host.com/x", "host-.com/x", "ho_st.com/x", "host..com/x", "host.com./x", ".host.com/x", "[::1]", "[]/x", "[::1/x",
-    "[::1]x/y", "[::g]/x", "[fe80::1%eth0]/x", "[::1]:/x", "[::1]:70000/x", "xn--n3h.com/foo_", "\xe2\x98\x83.com/x",
-    "::1/x", "host.com:5000/", "user@host.com/x", "user:pass@host.com/x", "x?y", "x#y", "x%2fy", "x\\y",
-    HUNDRED HUNDRED HUNDRED, "host.com/" HUNDRED HUNDRED TEN TEN TEN TEN TEN,
+    "",
+    " ",
+    ":justtag",
+    "@" D256,
+    "repo@sha256:fff",
+    "repo@sha256:" HEX64 "0",
+    "repo@md5:d41d8cd98f00b204e9800998ecf8427e",
+    "repo@SHA256:" HEX64,
+    "repo@sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
+    "repo@",
+    "validname@invaliddigest:ff",
+    "x@" D256 "@" D256,
+    HEX64,
+    "Uppercase:tag",
+    "Uppercase/lowercase",
+    "test:5000/Uppercase/x",
+    "a/",
+    "/a",
+    "/",
+    "a//b",
+    "gcr.io/",
+    "gcr.io//x",
+    "a/b/",
+    "-foo",
+    "foo-",
+    "foo-/bar",
+    "_foo",
+    "foo_",
+    "foo/_bar",
+    "foo..bar",
+    "foo___bar",
+    "foo._bar",
+    "foo.-bar",
+    ".foo",
+    "foo/.",
+    "foo/..",
+    "..",
+    "../x",
+    "foo/../bar",
+    "a^b",
+    "aa/asdf$$^/aa",
+    "foo bar",
+    "foo\nbar",
+    "foo\tbar",
+    "n\xc3\xb6"
+    "de",
+    "x:",
+    "x:.tag",
+    "x:-tag",
+    "x:ta g",
+    "x:ta/g",
+    "x:feature/abc",
+    "r.io/x:feature/abc",
+    "x:" TAG128 "x",
+    "https://gcr.io/x",
+    "docker://x",
+    "http://localhost:5000/x",
+    "host:/x",
+    "host:port/x",
+    "host:0/x",
+    "host:65536/x",
+    "host:5000:6000/x",
+    "-host.com/x",
+    "host-.com/x",
+    "ho_st.com/x",
+    "host..com/x",
+    "host.com./x",
+    ".host.com/x",
+    "[::1]",
+    "[]/x",
+    "[::1/x",
+    "[::1]x/y",
+    "[::g]/x",
+    "[fe80::1%eth0]/x",
+    "[::1]:/x",
+    "[::1]:70000/x",
+    "xn--n3h.com/foo_",
+    "\xe2\x98\x83.com/x",
+    "::1/x",
+    "host.com:5000/",
+    "user@host.com/x",
+    "user:pass@host.com/x",
+    "x?y",
+    "x#y",
+    "x%2fy",
+    "x\\y",
+    HUNDRED HUNDRED HUNDRED,
+    "host.com/" HUNDRED HUNDRED TEN TEN TEN TEN TEN,
 };
 
 static void test_good(void **state)
@@ -212,10 +290,8 @@ static void test_hints(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"Team/App:1", "team/app"},
-        {"https://gcr.io/p/x", "gcr.io/p/x"},
-        {"app:feature/login", "'-'"},
-        {"r.io/app:feature/login", "'-'"},
+        {"Team/App:1", "team/app"},   {"https://gcr.io/p/x", "gcr.io/p/x"},
+        {"app:feature/login", "'-'"}, {"r.io/app:feature/login", "'-'"},
         {"app@latest", "sha256:"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -246,9 +322,9 @@ static void test_name_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),       cmocka_unit_test(test_bad),   cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_format),     cmocka_unit_test(test_target), cmocka_unit_test(test_repository),
-        cmocka_unit_test(test_hosts),      cmocka_unit_test(test_hints), cmocka_unit_test(test_name_limit),
+        cmocka_unit_test(test_good),   cmocka_unit_test(test_bad),    cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_format), cmocka_unit_test(test_target), cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_hosts),  cmocka_unit_test(test_hints),  cmocka_unit_test(test_name_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
