@@ -88,7 +88,7 @@ static ssize_t read_some(int fd, void *buffer, size_t len)
 
 static char *read_descriptor(int fd, const char *name, size_t max, size_t *ret_len, struct error *err)
 {
-    size_t size, used = 0;
+    size_t size = 0, used = 0;
     if (check_file(fd, name, max, &size, err))
         return NULL;
     size_t capacity = size + 1; // one more, to see the end

@@ -142,12 +142,12 @@ static struct timespec stall_limit(const struct pipe *pipe)
 // Locked.
 static void cut(struct pipe *pipe, const struct error *why)
 {
-    if (!pipe->cut) {
-        pipe->cut = true;
-        error_copy(&pipe->why, why);
-        if (!why->code)
-            error_set(&pipe->why, ERR_CANCELLED, "the stream was cut");
-    }
+    if (pipe->cut)
+        return; // the first reason counts; a `ready` that cuts again must not call itself for ever
+    pipe->cut = true;
+    error_copy(&pipe->why, why);
+    if (!why->code)
+        error_set(&pipe->why, ERR_CANCELLED, "the stream was cut");
     pthread_cond_broadcast(&pipe->changed);
     call_loop(pipe);
 }
@@ -241,9 +241,11 @@ ssize_t pipe_poll(struct pipe *pipe, void *buffer, size_t len)
 void pipe_end(struct pipe *pipe)
 {
     pthread_mutex_lock(&pipe->lock);
-    pipe->ended = true;
-    pthread_cond_broadcast(&pipe->changed);
-    call_loop(pipe);
+    if (!pipe->ended) {
+        pipe->ended = true;
+        pthread_cond_broadcast(&pipe->changed);
+        call_loop(pipe);
+    }
     pthread_mutex_unlock(&pipe->lock);
 }
 

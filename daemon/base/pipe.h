@@ -29,7 +29,7 @@ size_t pipe_offer(struct pipe *pipe, const void *bytes, size_t len);
 ssize_t pipe_poll(struct pipe *pipe, void *buffer, size_t len);
 // Either side.
 void pipe_end(struct pipe *pipe);                          // the writer has no more
-void pipe_cut(struct pipe *pipe, const struct error *why); // both sides fail from now on
+void pipe_cut(struct pipe *pipe, const struct error *why); // both sides fail from now on; the first reason counts
 int pipe_failed(struct pipe *pipe, struct error *err);     // -1 and a copy of the reason if it was cut
 // The loop's side leaves: ready is never called again. Cut first, unless the worker has ended.
 void pipe_detach(struct pipe *pipe);
