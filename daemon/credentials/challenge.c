@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tolerant reader of authentication challenges. A word that is followed by '=' is a parameter of the challenge
-// before it, any other word begins a new challenge; that is unambiguous but for token68 values ("Negotiate abc=="),
-// which are recognised by what follows the '='.
+// A tolerant reader of authentication challenges. A word that is followed by '=' is a parameter of the
+// challenge before it, any other word begins a new challenge; that is unambiguous but for token68 values
+// ("Negotiate abc=="), which are recognised by what follows the '='.
 #include "credentials/challenge.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// WWW-Authenticate (RFC 9110 section 11.6.1; Bearer: RFC 6750 and the token specification of distribution) as real
-// servers write it: several headers, several challenges in one, odd case, unquoted values, blanks round '='. Never
-// fails: what cannot be read is skipped. Pure.
+// WWW-Authenticate (RFC 9110 section 11.6.1; Bearer: RFC 6750 and the token specification of distribution) as
+// real servers write it: several headers, several challenges in one, odd case, unquoted values, blanks round
+// '='. Never fails: what cannot be read is skipped. Pure.
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Credentials as values. Made by docker_config, helper, google and by the decoder of a job's `auth`; read by
-// credentials_authorizer. The identity must cover kind, name and secret: caches share what has the same identity.
+// credentials_authorizer. The identity must cover kind, name and secret: caches share what has the same
+// identity.
 #include "credentials/credential.h"
 
 #include <string.h>

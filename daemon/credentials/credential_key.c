@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keys of credential files and of a job's `auth`. A match that is too wide hands a password to a look-alike host, so
-// nothing here compares substrings.
+// Keys of credential files and of a job's `auth`. A match that is too wide hands a password to a look-alike
+// host, so nothing here compares substrings.
 #include "credentials/credential_key.h"
 
 #include <string.h>

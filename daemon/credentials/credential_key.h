@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys under which credentials are filed: "registry", "registry/namespace", and what docker wrote over the years
-// ("https://index.docker.io/v1/", "https://host", "host:5000"). Hosts match exactly, label by label; paths match whole
-// components; the longest match wins. Pure.
+// The keys under which credentials are filed: "registry", "registry/namespace", and what docker wrote over
+// the years
+// ("https://index.docker.io/v1/", "https://host", "host:5000"). Hosts match exactly, label by label; paths
+// match whole components; the longest match wins. Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -19,5 +20,6 @@ void credential_key_clear(struct credential_key *key);
 size_t credential_key_match(const struct credential_key *key, const char *registry, const char *repository);
 // "docker.io" for all names of Docker Hub, else the argument.
 const char *credential_key_host(const char *registry);
-// What a docker credential helper is asked for: "https://index.docker.io/v1/" for Docker Hub, else the registry.
+// What a docker credential helper is asked for: "https://index.docker.io/v1/" for Docker Hub, else the
+// registry.
 const char *credential_key_server(const char *registry);

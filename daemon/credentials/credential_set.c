@@ -26,9 +26,10 @@ static int add(struct credential_set *set, const char *key, const json_t *value,
     AUTO_FREE char *member = json_pointer_join(pointer, key);
     struct set_entry *entry = &set->entries[set->n];
     if (!credential_key_parse(&entry->key, key))
-        return error_set_pointer(err, ERR_INVALID_REQUEST, member,
-                                 "The key does not name a registry: \"host\", \"host:port\" or \"host/namespace\" "
-                                 "is expected");
+        return error_set_pointer(
+            err, ERR_INVALID_REQUEST, member,
+            "The key does not name a registry: \"host\", \"host:port\" or \"host/namespace\" "
+            "is expected");
     entry->credential = credential_decode(value, member, err);
     if (!entry->credential) {
         credential_key_clear(&entry->key);
@@ -46,7 +47,8 @@ static struct credential_set *build(const json_t *auth, const char *pointer, str
     }
     size_t count = json_object_size(auth);
     if (count > SET_MAX) {
-        error_set_pointer(err, ERR_INVALID_REQUEST, pointer, "At most %d registries may have credentials", SET_MAX);
+        error_set_pointer(err, ERR_INVALID_REQUEST, pointer, "At most %d registries may have credentials",
+                          SET_MAX);
         return NULL;
     }
     struct credential_set *set = mem_new(struct credential_set);
@@ -54,7 +56,8 @@ static struct credential_set *build(const json_t *auth, const char *pointer, str
     set->entries = mem_calloc(count + 1, sizeof *set->entries);
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)auth, key, value) {
+    json_object_foreach((json_t *)auth, key, value)
+    {
         if (add(set, key, value, pointer, err) < 0) {
             credential_set_unref(set);
             return NULL;
@@ -94,7 +97,8 @@ void credential_set_unref(struct credential_set *set)
     free(set);
 }
 
-struct credential *credential_set_find(const struct credential_set *set, const char *registry, const char *repository)
+struct credential *credential_set_find(const struct credential_set *set, const char *registry,
+                                       const char *repository)
 {
     struct credential *best = NULL;
     size_t best_rank = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Composes the room: which credential serves a repository, from the job's own, the daemon's sources, helpers and
-// Google accounts. Called by registry on workers and by handlers (listing, forgetting) on the loop.
+// Composes the room: which credential serves a repository, from the job's own, the daemon's sources, helpers
+// and Google accounts. Called by registry on workers and by handlers (listing, forgetting) on the loop.
 #include "credentials/credentials.h"
 
 #include <fcntl.h>
@@ -16,7 +16,14 @@
 #include "credentials/credentials_room.h"
 #include "credentials/helper.h"
 
-enum { HELPERS_MAX = 1024, REALMS_MAX = 1024, GOOGLE_MAX = 256, WAIT_MS = 60000, FAILURE_MS = 5000, KEY_BYTES_MAX = 64 << 10 };
+enum {
+    HELPERS_MAX = 1024,
+    REALMS_MAX = 1024,
+    GOOGLE_MAX = 256,
+    WAIT_MS = 60000,
+    FAILURE_MS = 5000,
+    KEY_BYTES_MAX = 64 << 10
+};
 
 static const char default_helper_path[] = "/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin:/bin:/snap/bin";
 
@@ -32,12 +39,13 @@ static void unref_credential(void *credential)
 
 static void make_caches(struct credentials *credentials, size_t max_tokens)
 {
-    credentials->helpers = flight_new(&(struct flight_options){.ref = ref_credential,
-                                                               .unref = unref_credential,
-                                                               .max_entries = HELPERS_MAX,
-                                                               .wait_ms = credentials->helper_deadline_ms + 5000,
-                                                               .failure_ttl_ms = FAILURE_MS,
-                                                               .what = "the answer of a credential helper"});
+    credentials->helpers =
+        flight_new(&(struct flight_options){.ref = ref_credential,
+                                            .unref = unref_credential,
+                                            .max_entries = HELPERS_MAX,
+                                            .wait_ms = credentials->helper_deadline_ms + 5000,
+                                            .failure_ttl_ms = FAILURE_MS,
+                                            .what = "the answer of a credential helper"});
     credentials->tokens = flight_new(&(struct flight_options){.ref = token_ref,
                                                               .unref = token_unref,
                                                               .max_entries = max_tokens,
@@ -86,8 +94,8 @@ struct credentials *credentials_new(const struct credentials_options *options, s
         .metadata_url = mem_strdup_null(options->google_metadata_url),
     };
     credentials->anonymous = credential_new(CREDENTIAL_ANONYMOUS, NULL, NULL, "nowhere");
-    credentials->sources = sources_new(&(struct sources_options){.docker_config = options->docker_config,
-                                                                 .auth_file = options->auth_file});
+    credentials->sources = sources_new(
+        &(struct sources_options){.docker_config = options->docker_config, .auth_file = options->auth_file});
     make_caches(credentials, options->max_tokens ? options->max_tokens : 4096);
     return credentials;
 }
@@ -124,8 +132,8 @@ static struct credential *run_helper(struct credentials *credentials, const char
         AUTO_FREE char *source = mem_printf("helper %s (which knows nothing of it)", name);
         credential = credential_new(CREDENTIAL_ANONYMOUS, NULL, NULL, source);
     }
-    flight_land(credentials->helpers, key, credential, found > 0 ? credentials->helper_ttl_ms : FAILURE_MS, err,
-                NULL);
+    flight_land(credentials->helpers, key, credential, found > 0 ? credentials->helper_ttl_ms : FAILURE_MS,
+                err, NULL);
     return credential;
 }
 
@@ -173,7 +181,8 @@ static struct credential *load_daemon_account(struct credentials *credentials, s
     return credential;
 }
 
-// The path of a job's own key: only beneath the roots that jobs may name, whatever the daemon itself could read.
+// The path of a job's own key: only beneath the roots that jobs may name, whatever the daemon itself could
+// read.
 static struct credential *load_job_account(struct credentials *credentials, const struct credential *named,
                                            struct error *err)
 {
@@ -194,7 +203,8 @@ static struct credential *load_job_account(struct credentials *credentials, cons
     return credential;
 }
 
-static struct credential *find_google(struct credentials *credentials, const char *registry, struct error *err)
+static struct credential *find_google(struct credentials *credentials, const char *registry,
+                                      struct error *err)
 {
     if (!google_registry(registry))
         return credential_ref(credentials->anonymous);
@@ -223,8 +233,8 @@ struct token *credentials_google_token(struct credentials *credentials, const st
 
 // --- finding
 
-static struct credential *find_own(struct credentials *credentials, const char *registry, const char *repository,
-                                   struct error *err)
+static struct credential *find_own(struct credentials *credentials, const char *registry,
+                                   const char *repository, struct error *err)
 {
     struct sources_match match;
     int found = sources_find(credentials->sources, registry, repository, &match, err);
@@ -232,8 +242,9 @@ static struct credential *find_own(struct credentials *credentials, const char *
         return NULL;
     if (!found)
         return find_google(credentials, registry, err);
-    struct credential *credential = match.credential ? credential_ref(match.credential)
-                                                     : ask_helper(credentials, match.helper, match.server, err);
+    struct credential *credential = match.credential
+                                        ? credential_ref(match.credential)
+                                        : ask_helper(credentials, match.helper, match.server, err);
     bool try_google = credential && match.store && credential->kind == CREDENTIAL_ANONYMOUS;
     sources_match_clear(&match);
     if (!try_google)

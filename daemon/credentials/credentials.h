@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The credential cache, shared by all jobs: sources (docker config.json, podman auth.json, systemd credentials,
-// environment, helpers, Google accounts), challenges, token exchange, tokens. Thread-safe; leaf lock inside. Waiters on one key
-// wait for one bounded exchange: the only wait of a worker for a worker. Nothing is ever written to disk.
+// The credential cache, shared by all jobs: sources (docker config.json, podman auth.json, systemd
+// credentials, environment, helpers, Google accounts), challenges, token exchange, tokens. Thread-safe; leaf
+// lock inside. Waiters on one key wait for one bounded exchange: the only wait of a worker for a worker.
+// Nothing is ever written to disk.
 #pragma once
 
 #include "credentials/credential.h"
@@ -13,35 +14,45 @@ struct credentials;
 struct roots;
 
 struct credentials_options {
-    struct transport *transport;       // borrowed
-    const struct host_table *hosts;    // borrowed
-    const char *docker_config;         // path of config.json; NULL: $DOCKER_CONFIG, else ~/.docker/config.json
-    const char *auth_file;             // podman's auth.json; NULL: $REGISTRY_AUTH_FILE, else $XDG_RUNTIME_DIR/containers/auth.json
-    const char *helper_path;           // directories for docker-credential-*, colon-separated; NULL: a safe default
-    int64_t helper_deadline_ms;        // default 10,000
-    int64_t helper_ttl_ms;             // default 300,000
-    size_t max_tokens;                 // default 4096
-    const char *google_credentials;    // a Google account's JSON file; NULL: $GOOGLE_APPLICATION_CREDENTIALS, else gcloud's
-    const char *google_token_hosts;    // comma-separated hosts that a token_uri may name beside Google's; NULL: none
-    const char *google_metadata_url;   // "http://metadata.google.internal"; NULL: the metadata server is never asked
-    const struct roots *key_roots;     // borrowed: where a job's "gcp_service_account": "/path" may lie; NULL: nowhere
+    struct transport *transport;    // borrowed
+    const struct host_table *hosts; // borrowed
+    const char *docker_config;      // path of config.json; NULL: $DOCKER_CONFIG, else ~/.docker/config.json
+    const char *auth_file;          // podman's auth.json; NULL: $REGISTRY_AUTH_FILE, else
+                                    // $XDG_RUNTIME_DIR/containers/auth.json
+    const char *helper_path;    // directories for docker-credential-*, colon-separated; NULL: a safe default
+    int64_t helper_deadline_ms; // default 10,000
+    int64_t helper_ttl_ms;      // default 300,000
+    size_t max_tokens;          // default 4096
+    const char *google_credentials; // a Google account's JSON file; NULL: $GOOGLE_APPLICATION_CREDENTIALS,
+                                    // else gcloud's
+    const char
+        *google_token_hosts; // comma-separated hosts that a token_uri may name beside Google's; NULL: none
+    const char
+        *google_metadata_url; // "http://metadata.google.internal"; NULL: the metadata server is never asked
+    const struct roots
+        *key_roots; // borrowed: where a job's "gcp_service_account": "/path" may lie; NULL: nowhere
 };
 
 // Texts are copied.
 struct credentials *credentials_new(const struct credentials_options *options, struct error *err);
 void credentials_free(struct credentials *credentials);
 
-// Which credential serves registry/repository: the set's longest match, else the daemon's sources, else a Google account
-// for Google's registries, else anonymous. May run a helper (blocks, bounded). A broken helper is ERR_REGISTRY_AUTH,
-// never "try anonymous". set may be NULL. New reference.
+// Which credential serves registry/repository: the set's longest match, else the daemon's sources, else a
+// Google account for Google's registries, else anonymous. May run a helper (blocks, bounded). A broken helper
+// is ERR_REGISTRY_AUTH, never "try anonymous". set may be NULL. New reference.
 struct credential *credentials_find(struct credentials *credentials, const struct credential_set *set,
                                     const char *registry, const char *repository, struct error *err);
 
-enum credential_action { CREDENTIAL_PULL = 1, CREDENTIAL_PUSH = 2, CREDENTIAL_DELETE = 4, CREDENTIAL_CATALOG = 8 };
+enum credential_action {
+    CREDENTIAL_PULL = 1,
+    CREDENTIAL_PUSH = 2,
+    CREDENTIAL_DELETE = 4,
+    CREDENTIAL_CATALOG = 8
+};
 
-// An authorizer for requests to one registry. mount_from: another repository to ask pull for in the same token, or NULL;
-// repository may be NULL too (a ping, the catalog). Takes a reference of the credential. Free with
-// credentials_authorizer_free after its last request. One worker at a time.
+// An authorizer for requests to one registry. mount_from: another repository to ask pull for in the same
+// token, or NULL; repository may be NULL too (a ping, the catalog). Takes a reference of the credential. Free
+// with credentials_authorizer_free after its last request. One worker at a time.
 struct authorizer *credentials_authorizer(struct credentials *credentials, struct credential *credential,
                                           const char *registry, const char *repository, unsigned actions,
                                           const char *mount_from);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Proving who we are to one registry. net/exchange and net/transfer ask authorize before each request and hand every
-// 401 to challenge. Nothing is sent before the registry asked for it once (remembered by origin), except a bearer
-// token that was given for just this registry. What must hold: the value returned is for the origin asked for only.
+// Proving who we are to one registry. net/exchange and net/transfer ask authorize before each request and
+// hand every 401 to challenge. Nothing is sent before the registry asked for it once (remembered by origin),
+// except a bearer token that was given for just this registry. What must hold: the value returned is for the
+// origin asked for only.
 #include <string.h>
 
 #include "base/error.h"
@@ -24,12 +25,12 @@ struct credentials_authorizer {
     char *repository;
     char *mount_from;
     unsigned actions;
-    char *extra_scope;                // demanded by a challenge beyond our own
-    struct token *token;              // sent last; NULL: none yet
+    char *extra_scope;   // demanded by a challenge beyond our own
+    struct token *token; // sent last; NULL: none yet
     char *token_key;
-    bool token_new;                   // it was fetched for this authorizer, not found in the cache
-    enum challenge_scheme sent;       // CHALLENGE_OTHER: nothing
-    bool challenged;                  // the realm in memory was written by a challenge of our own
+    bool token_new;             // it was fetched for this authorizer, not found in the cache
+    enum challenge_scheme sent; // CHALLENGE_OTHER: nothing
+    bool challenged;            // the realm in memory was written by a challenge of our own
     bool pinged;
 };
 
@@ -40,14 +41,15 @@ static struct credentials_authorizer *self_of(const struct authorizer *a)
 
 static bool is_google(const struct credential *credential)
 {
-    return credential->kind == CREDENTIAL_GCP_SERVICE_ACCOUNT || credential->kind == CREDENTIAL_GCP_ACCESS_TOKEN ||
-           credential->kind == CREDENTIAL_GCP_METADATA;
+    return credential->kind == CREDENTIAL_GCP_SERVICE_ACCOUNT ||
+           credential->kind == CREDENTIAL_GCP_ACCESS_TOKEN || credential->kind == CREDENTIAL_GCP_METADATA;
 }
 
 // --- what to send
 
 // The credential in the form that Basic and token servers take. New reference or NULL.
-static struct credential *as_login(struct credentials_authorizer *self, struct monitor *monitor, struct error *err)
+static struct credential *as_login(struct credentials_authorizer *self, struct monitor *monitor,
+                                   struct error *err)
 {
     struct credential *credential = self->credential;
     if (!is_google(credential))
@@ -58,8 +60,8 @@ static struct credential *as_login(struct credentials_authorizer *self, struct m
     struct token *token = credentials_google_token(self->owner, credential, monitor, err);
     if (!token)
         return NULL;
-    struct credential *login =
-        credential_new(CREDENTIAL_PASSWORD, "oauth2accesstoken", secret_dup(token->secret), credential->source);
+    struct credential *login = credential_new(CREDENTIAL_PASSWORD, "oauth2accesstoken",
+                                              secret_dup(token->secret), credential->source);
     token_unref(token);
     return login;
 }
@@ -144,8 +146,8 @@ static int find_token(struct credentials_authorizer *self, const struct url *url
     return value ? 0 : -1;
 }
 
-// A token that the realm of an earlier request refused to give may be had from the realm of a fresh challenge: go
-// without, be challenged, and fail only then.
+// A token that the realm of an earlier request refused to give may be had from the realm of a fresh
+// challenge: go without, be challenged, and fail only then.
 static int send_token(struct credentials_authorizer *self, const struct url *url, const struct realm *realm,
                       struct monitor *monitor, struct secret **ret, struct error *err)
 {
@@ -163,8 +165,8 @@ static int send_token(struct credentials_authorizer *self, const struct url *url
     return 0;
 }
 
-static int authorize(struct authorizer *a, const struct url *url, struct monitor *monitor, struct secret **ret,
-                     struct error *err)
+static int authorize(struct authorizer *a, const struct url *url, struct monitor *monitor,
+                     struct secret **ret, struct error *err)
 {
     struct credentials_authorizer *self = self_of(a);
     *ret = NULL;
@@ -199,7 +201,8 @@ static bool can_answer(const struct credentials_authorizer *self, const struct c
     return false;
 }
 
-static const struct challenge *choose(const struct credentials_authorizer *self, const struct challenges *list)
+static const struct challenge *choose(const struct credentials_authorizer *self,
+                                      const struct challenges *list)
 {
     for (size_t i = 0; i < list->count; i++)
         if (can_answer(self, &list->items[i]))
@@ -233,8 +236,8 @@ static int answer_bearer(struct credentials_authorizer *self, const struct chall
     return 1;
 }
 
-static int take_up(struct credentials_authorizer *self, const struct url *url, const struct http_answer *answer,
-                   const struct challenges *list)
+static int take_up(struct credentials_authorizer *self, const struct url *url,
+                   const struct http_answer *answer, const struct challenges *list)
 {
     const struct challenge *challenge = choose(self, list);
     if (!challenge)
@@ -251,7 +254,8 @@ static int take_up(struct credentials_authorizer *self, const struct url *url, c
 static int ping(struct credentials_authorizer *self, const struct url *url, struct monitor *monitor,
                 struct error *err)
 {
-    struct http_call call = {.method = "GET", .max_body = PING_BODY_MAX, .private_allowed = true, .monitor = monitor};
+    struct http_call call = {
+        .method = "GET", .max_body = PING_BODY_MAX, .private_allowed = true, .monitor = monitor};
     struct http_answer answer = {0};
     struct challenges list = {0};
     int more = -1;
@@ -282,8 +286,8 @@ static int challenge(struct authorizer *a, const struct url *url, const struct h
     return more;
 }
 
-// For the origin that a redirect led to, which has a challenge of its own: nobody's credential, and no scope but the one it
-// asks for.
+// For the origin that a redirect led to, which has a challenge of its own: nobody's credential, and no scope
+// but the one it asks for.
 static struct authorizer *foreign(struct authorizer *a, const struct url *url)
 {
     struct credentials *owner = self_of(a)->owner;

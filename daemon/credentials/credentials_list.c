@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GET /v1/credentials: what the daemon could use for whom, and which tokens it holds. Built from keys, names and
-// times; the secrets are not touched.
+// GET /v1/credentials: what the daemon could use for whom, and which tokens it holds. Built from keys, names
+// and times; the secrets are not touched.
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,8 +11,8 @@
 
 static json_t *row(const char *registry, const char *source, const char *kind, const char *username)
 {
-    return json_pack("{s:s, s:s, s:s, s:s?, s:[]}", "registry", registry, "source", source, "kind", kind, "username",
-                     username, "tokens");
+    return json_pack("{s:s, s:s, s:s, s:s?, s:[]}", "registry", registry, "source", source, "kind", kind,
+                     "username", username, "tokens");
 }
 
 static void add_source(void *arg, const struct credential_key *key, const struct docker_config_match *match)
@@ -24,8 +24,8 @@ static void add_source(void *arg, const struct credential_key *key, const struct
         json_array_append_new(arg, row(registry, credential->source, credential_kind_name(credential->kind),
                                        credential->username));
     else
-        json_array_append_new(arg, row(registry, helper ? helper : "configuration", helper ? "helper" : "broken",
-                                       NULL));
+        json_array_append_new(
+            arg, row(registry, helper ? helper : "configuration", helper ? "helper" : "broken", NULL));
 }
 
 // "https://host:port" as people name the registry.
@@ -43,7 +43,8 @@ static json_t *row_for(json_t *rows, const char *registry)
 {
     size_t i;
     json_t *candidate;
-    json_array_foreach (rows, i, candidate) {
+    json_array_foreach(rows, i, candidate)
+    {
         const char *name = json_get_string(candidate, "registry");
         size_t host_len = strcspn(name, "/");
         AUTO_FREE char *host = mem_strndup(name, host_len);

@@ -13,9 +13,9 @@ struct credentials {
     struct transport *transport;
     const struct host_table *hosts;
     struct sources *sources;
-    struct flight *helpers;        // "name server" ▸ struct credential
-    struct flight *tokens;         // "origin realm service scope identity" ▸ struct token
-    struct flight *google_tokens;  // identity ▸ struct token
+    struct flight *helpers;       // "name server" ▸ struct credential
+    struct flight *tokens;        // "origin realm service scope identity" ▸ struct token
+    struct flight *google_tokens; // identity ▸ struct token
     struct realm_memory *realms;
     struct google_options google;
     struct credential *anonymous;

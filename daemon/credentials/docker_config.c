@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading of docker's and podman's credential files. The text is the operator's, but it is often written by other
-// programs, so one entry that makes no sense must not take the others down: it is kept as broken, with the reason, and
-// only who needs that registry hears of it.
+// Reading of docker's and podman's credential files. The text is the operator's, but it is often written by
+// other programs, so one entry that makes no sense must not take the others down: it is kept as broken, with
+// the reason, and only who needs that registry hears of it.
 #include "credentials/docker_config.h"
 
 #include <string.h>
@@ -160,14 +160,13 @@ struct docker_config *docker_config_parse(const char *text, size_t len, const ch
     config->store = filled(store) ? mem_strdup(store) : NULL;
     json_t *helpers = json_object_get(root, "credHelpers");
     json_t *auths = json_object_get(root, "auths");
-    config->entries = mem_calloc(json_object_size(helpers) + json_object_size(auths) + 1, sizeof *config->entries);
+    config->entries =
+        mem_calloc(json_object_size(helpers) + json_object_size(auths) + 1, sizeof *config->entries);
     const char *key;
     json_t *value;
     // Helpers first: of two keys of one length the first is found.
-    json_object_foreach (helpers, key, value)
-        add_helper(config, key, value);
-    json_object_foreach (auths, key, value)
-        add_auth(config, key, value);
+    json_object_foreach(helpers, key, value) add_helper(config, key, value);
+    json_object_foreach(auths, key, value) add_auth(config, key, value);
     return config;
 }
 
@@ -207,7 +206,8 @@ const char *docker_config_source(const struct docker_config *config)
 
 void docker_config_each(const struct docker_config *config,
                         void (*visit)(void *arg, const struct credential_key *key,
-                                      const struct docker_config_match *match), void *arg)
+                                      const struct docker_config_match *match),
+                        void *arg)
 {
     for (size_t i = 0; i < config->n; i++) {
         struct docker_config_match match = match_of(&config->entries[i], 1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// docker's config.json and podman's auth.json (containers-auth.json(5)) as data: `auths` (auth, username and password,
-// identitytoken, registrytoken, empty entries), `credHelpers`, `credsStore`. Unknown members are ignored. Immutable.
+// docker's config.json and podman's auth.json (containers-auth.json(5)) as data: `auths` (auth, username and
+// password, identitytoken, registrytoken, empty entries), `credHelpers`, `credsStore`. Unknown members are
+// ignored. Immutable.
 #pragma once
 
 #include "credentials/credential.h"
@@ -10,8 +11,10 @@
 struct error;
 struct docker_config;
 
-// source: what people call this file. ERR_REGISTRY_AUTH if the text is not a JSON object; one odd entry harms only itself.
-struct docker_config *docker_config_parse(const char *text, size_t len, const char *source, struct error *err);
+// source: what people call this file. ERR_REGISTRY_AUTH if the text is not a JSON object; one odd entry harms
+// only itself.
+struct docker_config *docker_config_parse(const char *text, size_t len, const char *source,
+                                          struct error *err);
 void docker_config_free(struct docker_config *config); // NULL is fine
 
 enum docker_config_kind {
@@ -37,4 +40,5 @@ const char *docker_config_source(const struct docker_config *config);
 // For listings: every key with what stands behind it.
 void docker_config_each(const struct docker_config *config,
                         void (*visit)(void *arg, const struct credential_key *key,
-                                      const struct docker_config_match *match), void *arg);
+                                      const struct docker_config_match *match),
+                        void *arg);

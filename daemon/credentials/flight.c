@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Single flight with memory. Used by credentials (tokens, helper answers, Google access tokens). What must hold: an
-// entry with `flying` set stays in the list until its leader lands, and the lock is never held while a value is made.
+// Single flight with memory. Used by credentials (tokens, helper answers, Google access tokens). What must
+// hold: an entry with `flying` set stays in the list until its leader lands, and the lock is never held while
+// a value is made.
 #include "credentials/flight.h"
 
 #include <pthread.h>
@@ -17,7 +18,7 @@
 enum { WAIT_SLICE_MS = 100 };
 
 struct flight_entry {
-    struct list link;   // most recently used first
+    struct list link; // most recently used first
     char *key;
     void *value;        // or NULL
     int64_t renew_ms;   // from here on one caller makes a new value
@@ -72,7 +73,7 @@ void flight_free(struct flight *flight)
 {
     if (!flight)
         return;
-    list_for_each_safe (link, &flight->entries)
+    list_for_each_safe(link, &flight->entries)
         remove_entry(flight, container_of(link, struct flight_entry, link));
     table_free(flight->by_key);
     pthread_cond_destroy(&flight->landed);
@@ -82,7 +83,8 @@ void flight_free(struct flight *flight)
 
 static void make_room(struct flight *flight)
 {
-    for (struct list *link = flight->entries.prev; table_count(flight->by_key) >= flight->options.max_entries;) {
+    for (struct list *link = flight->entries.prev;
+         table_count(flight->by_key) >= flight->options.max_entries;) {
         if (link == &flight->entries)
             return; // all are in use: over the bound for a moment, by at most one entry per worker
         struct flight_entry *entry = container_of(link, struct flight_entry, link);
@@ -148,8 +150,8 @@ static int wait_for(struct flight *flight, struct flight_entry *entry, const str
         if (monitor_check(monitor, err) < 0)
             return FLIGHT_FAILED;
         if (clock_ms() >= deadline_ms) {
-            error_set(err, ERR_REGISTRY_AUTH, "Another job did not get %s within %lld ms", flight->options.what,
-                      (long long)flight->options.wait_ms);
+            error_set(err, ERR_REGISTRY_AUTH, "Another job did not get %s within %lld ms",
+                      flight->options.what, (long long)flight->options.wait_ms);
             err->retryable = true;
             return FLIGHT_FAILED;
         }
@@ -199,8 +201,8 @@ static void keep_failure(struct flight *flight, struct flight_entry *entry, cons
     entry->expires_ms = now_ms + flight->options.failure_ttl_ms;
 }
 
-void flight_land(struct flight *flight, const char *key, void *value, int64_t life_ms, const struct error *failure,
-                 void **ret_old)
+void flight_land(struct flight *flight, const char *key, void *value, int64_t life_ms,
+                 const struct error *failure, void **ret_old)
 {
     pthread_mutex_lock(&flight->lock);
     struct flight_entry *entry = table_find(flight->by_key, key);
@@ -228,7 +230,8 @@ size_t flight_clear(struct flight *flight)
 {
     size_t dropped = 0;
     pthread_mutex_lock(&flight->lock);
-    list_for_each_safe (link, &flight->entries) {
+    list_for_each_safe(link, &flight->entries)
+    {
         struct flight_entry *entry = container_of(link, struct flight_entry, link);
         dropped += entry->value != NULL;
         if (entry->flying || entry->waiters)
@@ -240,11 +243,12 @@ size_t flight_clear(struct flight *flight)
     return dropped;
 }
 
-void flight_each(struct flight *flight, void (*visit)(void *arg, const char *key, const void *value,
-                                                      int64_t expires_ms), void *arg)
+void flight_each(struct flight *flight,
+                 void (*visit)(void *arg, const char *key, const void *value, int64_t expires_ms), void *arg)
 {
     pthread_mutex_lock(&flight->lock);
-    list_for_each (link, &flight->entries) {
+    list_for_each(link, &flight->entries)
+    {
         struct flight_entry *entry = container_of(link, struct flight_entry, link);
         if (entry->value)
             visit(arg, entry->key, entry->value, entry->expires_ms);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Google accounts. The one door of OpenSSL's signatures. A key's token_uri comes from whoever wrote the key – a job's
-// caller – so it may only name Google's own token servers or those the operator lists: an assertion signed for another
-// server would be of no use there, but the request alone would make the daemon knock at any address.
+// Google accounts. The one door of OpenSSL's signatures. A key's token_uri comes from whoever wrote the key –
+// a job's caller – so it may only name Google's own token servers or those the operator lists: an assertion
+// signed for another server would be of no use there, but the request alone would make the daemon knock at
+// any address.
 #include "credentials/google.h"
 
 #include <openssl/evp.h>
@@ -36,9 +37,10 @@ static int sign(const char *pem, const char *text, char **ret, struct error *err
     BIO *bio = BIO_new_mem_buf(pem, -1);
     EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"") : NULL;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool signed_well = key && EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_size(key) <= SIGNATURE_MAX &&
-                       EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
-                       EVP_DigestSign(context, signature, &len, (const unsigned char *)text, strlen(text)) == 1;
+    bool signed_well =
+        key && EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_size(key) <= SIGNATURE_MAX &&
+        EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
+        EVP_DigestSign(context, signature, &len, (const unsigned char *)text, strlen(text)) == 1;
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);
     BIO_free(bio);
@@ -60,10 +62,11 @@ static char *encode_json(json_t *value)
 char *google_jwt(const char *email, const char *key_id, const char *private_key_pem, const char *audience,
                  int64_t now_s, struct error *err)
 {
-    AUTO_FREE char *header = encode_json(json_pack("{s:s, s:s, s:s*}", "alg", "RS256", "typ", "JWT", "kid", key_id));
+    AUTO_FREE char *header =
+        encode_json(json_pack("{s:s, s:s, s:s*}", "alg", "RS256", "typ", "JWT", "kid", key_id));
     AUTO_FREE char *claims =
-        encode_json(json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", email, "scope", scope, "aud", audience, "iat",
-                              (json_int_t)now_s, "exp", (json_int_t)(now_s + JWT_LIFE_S)));
+        encode_json(json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", email, "scope", scope, "aud", audience,
+                              "iat", (json_int_t)now_s, "exp", (json_int_t)(now_s + JWT_LIFE_S)));
     AUTO_FREE char *body = mem_printf("%s.%s", header, claims);
     AUTO_FREE char *signature = NULL;
     if (sign(private_key_pem, body, &signature, err) < 0)
@@ -89,7 +92,8 @@ static bool listed(const char *hosts, const char *host, int port)
 static int token_server(const struct google_options *options, const char *uri, struct http_call *call,
                         struct error *err)
 {
-    static const char *const google[] = {"oauth2.googleapis.com", "www.googleapis.com", "accounts.google.com"};
+    static const char *const google[] = {"oauth2.googleapis.com", "www.googleapis.com",
+                                         "accounts.google.com"};
     if (url_parse(&call->url, uri ? uri : default_token_uri, err) < 0)
         return error_wrap(err, "its token_uri");
     bool own = false;
@@ -126,9 +130,10 @@ static struct token *perform(const struct google_options *options, struct http_c
         goto out;
     }
     AUTO_FREE char *said = token_refusal_text(answer.body, answer.body_len, secret);
-    enum error_code code = answer.status == 429 || answer.status >= 500 ? ERR_REGISTRY_ERROR : ERR_REGISTRY_AUTH;
-    error_set(err, code, "%s answered %d%s%s%s", call->url.host, answer.status, said ? " (" : "", said ? said : "",
-              said ? ")" : "");
+    enum error_code code =
+        answer.status == 429 || answer.status >= 500 ? ERR_REGISTRY_ERROR : ERR_REGISTRY_AUTH;
+    error_set(err, code, "%s answered %d%s%s%s", call->url.host, answer.status, said ? " (" : "",
+              said ? said : "", said ? ")" : "");
     error_hint(err, "The Google account came from %s; check that it is right and not disabled", source);
 out:
     http_answer_clear(&answer);
@@ -163,8 +168,9 @@ static struct token *post(const struct google_options *options, const char *uri,
 
 // --- the three kinds
 
-static struct token *fetch_service_account(const struct google_options *options, const struct credential *credential,
-                                           const json_t *root, struct monitor *monitor, struct error *err)
+static struct token *fetch_service_account(const struct google_options *options,
+                                           const struct credential *credential, const json_t *root,
+                                           struct monitor *monitor, struct error *err)
 {
     const char *email = json_get_string(root, "client_email");
     const char *key = json_get_string(root, "private_key");
@@ -185,8 +191,9 @@ static struct token *fetch_service_account(const struct google_options *options,
     return token;
 }
 
-static struct token *fetch_authorized_user(const struct google_options *options, const struct credential *credential,
-                                           const json_t *root, struct monitor *monitor, struct error *err)
+static struct token *fetch_authorized_user(const struct google_options *options,
+                                           const struct credential *credential, const json_t *root,
+                                           struct monitor *monitor, struct error *err)
 {
     const char *refresh = json_get_string(root, "refresh_token");
     if (!refresh) {
@@ -208,8 +215,8 @@ static struct token *fetch_account(const struct google_options *options, const s
                                    struct monitor *monitor, struct error *err)
 {
     CLEANUP(error_clear) struct error why = ERROR_INIT;
-    AUTO_JSON json_t *root =
-        json_parse(secret_reveal(credential->secret), secret_len(credential->secret), &json_limits_small, &why);
+    AUTO_JSON json_t *root = json_parse(secret_reveal(credential->secret), secret_len(credential->secret),
+                                        &json_limits_small, &why);
     const char *type = json_get_string(root, "type");
     if (str_equal(type, "service_account"))
         return fetch_service_account(options, credential, root, monitor, err);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Running credential helpers. Called by credentials under a single flight per (helper, server). What must hold: whoever
-// was started is dead and reaped when helper_get returns, and the group is killed before its leader is reaped, while
-// its number cannot have been given to anybody else.
+// Running credential helpers. Called by credentials under a single flight per (helper, server). What must
+// hold: whoever was started is dead and reaped when helper_get returns, and the group is killed before its
+// leader is reaped, while its number cannot have been given to anybody else.
 #include "credentials/helper.h"
 
 #include <errno.h>
@@ -39,8 +39,10 @@ bool helper_name_valid(const char *name)
 static int fail(const struct helper_run *run, struct error *err, const char *what)
 {
     error_set(err, ERR_REGISTRY_AUTH, "The credential helper docker-credential-%s %s", run->name, what);
-    error_hint(err, "Run `echo %s | docker-credential-%s get` as the daemon's user, or correct the credential "
-                    "configuration that names the helper", run->server, run->name);
+    error_hint(err,
+               "Run `echo %s | docker-credential-%s get` as the daemon's user, or correct the credential "
+               "configuration that names the helper",
+               run->server, run->name);
     return -1;
 }
 
@@ -66,11 +68,25 @@ static char *find_program(const struct helper_run *run)
 
 static bool variable_allowed(const char *variable)
 {
-    static const char *const names[] = {"HOME=", "USER=", "LOGNAME=", "LANG=", "TMPDIR=", "XDG_RUNTIME_DIR=",
-                                        "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "XDG_DATA_HOME=",
-                                        "DBUS_SESSION_BUS_ADDRESS=", "GNUPGHOME=", "PASSWORD_STORE_DIR=",
-                                        "SSL_CERT_FILE=", "SSL_CERT_DIR=", "AWS_", "AZURE_", "CLOUDSDK_",
-                                        "GOOGLE_APPLICATION_CREDENTIALS=", "ECR_"};
+    static const char *const names[] = {"HOME=",
+                                        "USER=",
+                                        "LOGNAME=",
+                                        "LANG=",
+                                        "TMPDIR=",
+                                        "XDG_RUNTIME_DIR=",
+                                        "XDG_CONFIG_HOME=",
+                                        "XDG_CACHE_HOME=",
+                                        "XDG_DATA_HOME=",
+                                        "DBUS_SESSION_BUS_ADDRESS=",
+                                        "GNUPGHOME=",
+                                        "PASSWORD_STORE_DIR=",
+                                        "SSL_CERT_FILE=",
+                                        "SSL_CERT_DIR=",
+                                        "AWS_",
+                                        "AZURE_",
+                                        "CLOUDSDK_",
+                                        "GOOGLE_APPLICATION_CREDENTIALS=",
+                                        "ECR_"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_starts(variable, names[i]))
             return true;
@@ -96,8 +112,8 @@ struct process {
     int output;
 };
 
-// The server's name is far smaller than a pipe holds: it is written before the program starts, so a helper that never
-// reads cannot hold us up.
+// The server's name is far smaller than a pipe holds: it is written before the program starts, so a helper
+// that never reads cannot hold us up.
 static int make_input(const char *server, struct error *err)
 {
     int ends[2];
@@ -185,7 +201,7 @@ static bool ended(const struct process *process)
 {
     siginfo_t info = {0};
     return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno != EINTR
-                                                                                    : info.si_pid != 0;
+                                                                                     : info.si_pid != 0;
 }
 
 // Until the helper itself has ended; a child it left behind may hold the output open for ever.
@@ -193,7 +209,8 @@ static int watch(const struct helper_run *run, struct process *process, const st
                  struct strbuf *output, struct error *err)
 {
     int64_t deadline_ms = clock_ms() + run->deadline_ms;
-    struct pollfd fds[2] = {{.fd = process->output, .events = POLLIN}, {.fd = process->pidfd, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = process->output, .events = POLLIN},
+                            {.fd = process->pidfd, .events = POLLIN}};
     while (!ended(process)) {
         int64_t left_ms = deadline_ms - clock_ms();
         if (left_ms <= 0)
@@ -247,7 +264,8 @@ static bool same_server(const char *asked, const char *answered)
     return same;
 }
 
-static int read_answer(const struct helper_run *run, const json_t *root, struct credential **ret, struct error *err)
+static int read_answer(const struct helper_run *run, const json_t *root, struct credential **ret,
+                       struct error *err)
 {
     const char *username = json_get_string(root, "Username");
     const char *secret = json_get_string(root, "Secret");
@@ -287,8 +305,9 @@ static int check(const struct helper_run *run, struct error *err)
     if (!helper_name_valid(run->name)) {
         AUTO_FREE char *name = str_quote(run->name, 80);
         error_set(err, ERR_REGISTRY_AUTH, "\"%s\" is not the name of a credential helper", name);
-        error_hint(err, "credsStore and credHelpers take the part of the program's name behind docker-credential-, "
-                        "in lower case");
+        error_hint(
+            err, "credsStore and credHelpers take the part of the program's name behind docker-credential-, "
+                 "in lower case");
         return -1;
     }
     size_t len = strlen(run->server);
@@ -307,7 +326,8 @@ int helper_get(const struct helper_run *run, const struct monitor *monitor, stru
         return -1;
     AUTO_FREE char *program = find_program(run);
     if (!program) {
-        error_set(err, ERR_REGISTRY_AUTH, "The credential helper docker-credential-%s was not found", run->name);
+        error_set(err, ERR_REGISTRY_AUTH, "The credential helper docker-credential-%s was not found",
+                  run->name);
         error_hint(err, "Install it, executable, in one of %s, or correct the credential configuration",
                    run->directories);
         return -1;

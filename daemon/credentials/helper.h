@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// docker credential helpers (the protocol of docker-credential-helpers: `docker-credential-NAME get`, the server on
-// standard input, JSON on standard output). A helper is foreign code: it runs in its own process group with a clean
-// environment and no descriptor of ours, for a bounded time and with bounded output, and is always reaped.
+// docker credential helpers (the protocol of docker-credential-helpers: `docker-credential-NAME get`, the
+// server on standard input, JSON on standard output). A helper is foreign code: it runs in its own process
+// group with a clean environment and no descriptor of ours, for a bounded time and with bounded output, and
+// is always reaped.
 #pragma once
 
 #include "credentials/credential.h"
@@ -19,8 +20,9 @@ struct helper_run {
     int64_t deadline_ms;
 };
 
-// Blocks for at most the deadline. 1: *ret is a new credential. 0: the helper knows nothing of this server. -1:
-// ERR_REGISTRY_AUTH – absent, crashed, too slow, no sense – or ERR_CANCELLED. What a helper printed is never repeated.
+// Blocks for at most the deadline. 1: *ret is a new credential. 0: the helper knows nothing of this server.
+// -1: ERR_REGISTRY_AUTH – absent, crashed, too slow, no sense – or ERR_CANCELLED. What a helper printed is
+// never repeated.
 int helper_get(const struct helper_run *run, const struct monitor *monitor, struct credential **ret,
                struct error *err);
 bool helper_name_valid(const char *name);

@@ -50,7 +50,7 @@ static void drop_entry(struct realm_memory *memory, struct memory_entry *entry)
 static size_t clear_locked(struct realm_memory *memory)
 {
     size_t dropped = memory->count;
-    list_for_each_safe (link, &memory->entries)
+    list_for_each_safe(link, &memory->entries)
         drop_entry(memory, container_of(link, struct memory_entry, link));
     return dropped;
 }
@@ -66,7 +66,8 @@ void realm_memory_free(struct realm_memory *memory)
 
 static struct memory_entry *use_locked(struct realm_memory *memory, const char *origin)
 {
-    list_for_each (link, &memory->entries) {
+    list_for_each(link, &memory->entries)
+    {
         struct memory_entry *entry = container_of(link, struct memory_entry, link);
         if (!str_equal(entry->origin, origin))
             continue;

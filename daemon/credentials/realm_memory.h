@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How each registry asks to be signed in to, remembered by origin, so that only its very first request is turned away.
-// Bounded. Thread-safe, one leaf lock. A hint only: a fresh challenge always overrides it.
+// How each registry asks to be signed in to, remembered by origin, so that only its very first request is
+// turned away. Bounded. Thread-safe, one leaf lock. A hint only: a fresh challenge always overrides it.
 #pragma once
 
 #include "credentials/challenge.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Building and comparing token scopes. `delete` is never asked for unasked: Quay refuses a token request that names it,
-// so it comes in only by a challenge that demands it.
+// Building and comparing token scopes. `delete` is never asked for unasked: Quay refuses a token request that
+// names it, so it comes in only by a challenge that demands it.
 #include "credentials/scope.h"
 
 #include <string.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the daemon's own credentials come from. A source that is absent is silent; one that is there and cannot be
-// read is an error for whoever needs a credential, because going on without it would mean going on as somebody else.
+// Where the daemon's own credentials come from. A source that is absent is silent; one that is there and
+// cannot be read is an error for whoever needs a credential, because going on without it would mean going on
+// as somebody else.
 #include "credentials/sources.h"
 
 #include <errno.h>
@@ -54,8 +55,8 @@ static void add_environment(struct sources *sources)
         return;
     struct source *source = &sources->items[sources->n++];
     *source = (struct source){.failure = ERROR_INIT};
-    source->config = docker_config_parse(text, strlen(text), "the environment (DOCKER_AUTH_CONFIG)",
-                                         &source->failure);
+    source->config =
+        docker_config_parse(text, strlen(text), "the environment (DOCKER_AUTH_CONFIG)", &source->failure);
 }
 
 static void add_auth_file(struct sources *sources, const char *path)
@@ -126,8 +127,8 @@ static void read_file(struct source *source)
     size_t len;
     char *text = file_read(source->path, FILE_BYTES_MAX, &len, &why);
     if (!text) {
-        error_set(&source->failure, ERR_REGISTRY_AUTH, "The credentials in %s cannot be read: %s", source->path,
-                  why.detail);
+        error_set(&source->failure, ERR_REGISTRY_AUTH, "The credentials in %s cannot be read: %s",
+                  source->path, why.detail);
         error_hint(&source->failure, "Make %s readable for the daemon, or remove it", source->path);
         return;
     }
@@ -170,8 +171,8 @@ void sources_match_clear(struct sources_match *match)
     *match = (struct sources_match){0};
 }
 
-static int take(const struct docker_config_match *found, const struct docker_config *config, const char *registry,
-                struct sources_match *ret, struct error *err)
+static int take(const struct docker_config_match *found, const struct docker_config *config,
+                const char *registry, struct sources_match *ret, struct error *err)
 {
     switch (found->kind) {
     case DOCKER_CONFIG_BROKEN:
@@ -228,8 +229,8 @@ static int find_locked(struct sources *sources, const char *registry, const char
     return best.rank ? take(&best, config, registry, ret, err) : take_store(sources, registry, ret);
 }
 
-int sources_find(struct sources *sources, const char *registry, const char *repository, struct sources_match *ret,
-                 struct error *err)
+int sources_find(struct sources *sources, const char *registry, const char *repository,
+                 struct sources_match *ret, struct error *err)
 {
     *ret = (struct sources_match){0};
     pthread_mutex_lock(&sources->lock);
@@ -238,8 +239,10 @@ int sources_find(struct sources *sources, const char *registry, const char *repo
     return found;
 }
 
-void sources_each(struct sources *sources, void (*visit)(void *arg, const struct credential_key *key,
-                                                         const struct docker_config_match *match), void *arg)
+void sources_each(struct sources *sources,
+                  void (*visit)(void *arg, const struct credential_key *key,
+                                const struct docker_config_match *match),
+                  void *arg)
 {
     pthread_mutex_lock(&sources->lock);
     for (size_t i = 0; i < sources->n; i++) {

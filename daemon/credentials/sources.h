@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The daemon's own credentials, merged: environment, systemd credential, podman's auth.json, docker's config.json. The
-// longest key wins whatever file it is in; of equal keys the earlier source. Files are looked at again when they
-// changed (device, inode, size, mtime). Thread-safe, one leaf lock.
+// The daemon's own credentials, merged: environment, systemd credential, podman's auth.json, docker's
+// config.json. The longest key wins whatever file it is in; of equal keys the earlier source. Files are
+// looked at again when they changed (device, inode, size, mtime). Thread-safe, one leaf lock.
 #pragma once
 
 #include "credentials/docker_config.h"
@@ -22,13 +22,15 @@ struct sources_match {
     struct credential *credential; // new reference, or
     char *helper;                  // name of a helper to ask for `server`; owned
     char *server;
-    bool store;                    // the helper is a file's general store: not finding anything there ends nothing
+    bool store; // the helper is a file's general store: not finding anything there ends nothing
 };
 void sources_match_clear(struct sources_match *match);
 
 // 1 found, 0 nothing said, -1 ERR_REGISTRY_AUTH: a source that exists cannot be read, or its entry is broken.
-int sources_find(struct sources *sources, const char *registry, const char *repository, struct sources_match *ret,
-                 struct error *err);
+int sources_find(struct sources *sources, const char *registry, const char *repository,
+                 struct sources_match *ret, struct error *err);
 // For listings; unreadable sources are left out.
-void sources_each(struct sources *sources, void (*visit)(void *arg, const struct credential_key *key,
-                                                         const struct docker_config_match *match), void *arg);
+void sources_each(struct sources *sources,
+                  void (*visit)(void *arg, const struct credential_key *key,
+                                const struct docker_config_match *match),
+                  void *arg);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The token exchange. Passwords go by GET with Basic, which every token server knows, refresh tokens by OAuth2 POST;
-// servers that refuse one way (404, 405, and 400 or 401 of POST) are asked in the other. The realm was named by a
-// server, so it passes the URL policy first; redirects of it are followed under the same policy by net/exchange.
+// The token exchange. Passwords go by GET with Basic, which every token server knows, refresh tokens by
+// OAuth2 POST; servers that refuse one way (404, 405, and 400 or 401 of POST) are asked in the other. The
+// realm was named by a server, so it passes the URL policy first; redirects of it are followed under the same
+// policy by net/exchange.
 #include "credentials/token.h"
 
 #include <string.h>
@@ -127,7 +128,8 @@ char *token_refusal_text(const char *body, size_t len, const struct secret *secr
 static void hint_refused(const struct token_ask *ask, struct error *err)
 {
     if (ask->credential->kind == CREDENTIAL_ANONYMOUS)
-        error_hint(err, "No credentials for %s were used; give them in the job's auth or in a docker config.json",
+        error_hint(err,
+                   "No credentials for %s were used; give them in the job's auth or in a docker config.json",
                    ask->registry);
     else
         error_hint(err, "The credentials came from %s; check that they are right and not expired",
@@ -145,14 +147,14 @@ static enum error_code refusal_code(const struct token_ask *ask, int status)
     return ERR_REGISTRY_AUTH;
 }
 
-static void refused(const struct token_ask *ask, const struct http_call *call, const struct http_answer *answer,
-                    struct error *err)
+static void refused(const struct token_ask *ask, const struct http_call *call,
+                    const struct http_answer *answer, struct error *err)
 {
     AUTO_FREE char *said = token_refusal_text(answer->body, answer->body_len, ask->credential->secret);
     AUTO_FREE char *url = url_format(&answer->url);
     AUTO_FREE char *where = str_url_for_log(url);
-    error_set(err, refusal_code(ask, answer->status), "Signing in to %s failed: %s answered %d%s%s%s", ask->registry,
-              where, answer->status, said ? " (" : "", said ? said : "", said ? ")" : "");
+    error_set(err, refusal_code(ask, answer->status), "Signing in to %s failed: %s answered %d%s%s%s",
+              ask->registry, where, answer->status, said ? " (" : "", said ? said : "", said ? ")" : "");
     err->retry_after_ms = answer->retry_after_ms;
     error_upstream_set(err, ask->registry, call->method, answer->url.path, answer->status, NULL);
     hint_refused(ask, err);
@@ -160,14 +162,15 @@ static void refused(const struct token_ask *ask, const struct http_call *call, c
 
 // --- requests
 
-// Proves us to the realm with one fixed value and to nobody else: net/exchange asks it for the realm's origin only.
+// Proves us to the realm with one fixed value and to nobody else: net/exchange asks it for the realm's origin
+// only.
 struct fixed_authorizer {
     struct authorizer base;
     const struct secret *value;
 };
 
-static int fixed_authorize(struct authorizer *a, const struct url *url, struct monitor *monitor, struct secret **ret,
-                           struct error *err)
+static int fixed_authorize(struct authorizer *a, const struct url *url, struct monitor *monitor,
+                           struct secret **ret, struct error *err)
 {
     (void)url, (void)monitor, (void)err;
     *ret = secret_dup(container_of(a, struct fixed_authorizer, base)->value);
@@ -183,8 +186,8 @@ static int fixed_challenge(struct authorizer *a, const struct url *url, const st
 
 static const struct authorizer_ops fixed_ops = {.authorize = fixed_authorize, .challenge = fixed_challenge};
 
-static int perform(const struct token_ask *ask, const struct http_call *call, const struct secret *authorization,
-                   struct http_answer *ret, struct error *err)
+static int perform(const struct token_ask *ask, const struct http_call *call,
+                   const struct secret *authorization, struct http_answer *ret, struct error *err)
 {
     struct fixed_authorizer fixed = {.base.ops = &fixed_ops, .value = authorization};
     struct exchange exchange = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Opening the source of a blob_push. Foreign layers' URLs come out of a manifest, so they get no credential of ours and pass the
-// URL policy; the digest is checked whoever answers.
+// Opening the source of a blob_push. Foreign layers' URLs come out of a manifest, so they get no credential
+// of ours and pass the URL policy; the digest is checked whoever answers.
 #include "registry/blob_source.h"
 
 #include "base/mem.h"
@@ -16,11 +16,15 @@ static struct registry *any_registry(const struct blob_push *push)
     return registry;
 }
 
-static struct transfer *make(const struct blob_push *push)
+static struct transfer *make(const struct blob_push *push, const struct blob_part *part)
 {
     const struct registry *registry = any_registry(push);
-    return transfer_new(registry ? registry->transport : NULL, registry ? registry->hosts : NULL, &push->digest,
-                        push->size, push->monitor);
+    struct transfer *transfer =
+        transfer_new(registry ? registry->transport : NULL, registry ? registry->hosts : NULL, &push->digest,
+                     push->size, push->monitor);
+    if (part)
+        transfer_set_part(transfer, part->first, part->end, part->hasher);
+    return transfer;
 }
 
 void blob_source_close(struct blob_source *source)
@@ -30,27 +34,29 @@ void blob_source_close(struct blob_source *source)
     source->call_open = false;
 }
 
-static struct transfer *open_reader(const struct blob_push *push, struct error *err)
+static struct transfer *open_reader(const struct blob_push *push, const struct blob_part *part,
+                                    struct error *err)
 {
-    struct transfer *transfer = make(push);
+    struct transfer *transfer = make(push, part);
     if (transfer_open_reader(transfer, push->reader, err) == 0)
         return transfer;
     transfer_free(transfer);
     return NULL;
 }
 
-static struct transfer *open_url(struct blob_source *source, const struct blob_push *push, const char *text,
-                                 struct error *err)
+static struct transfer *open_url(struct blob_source *source, const struct blob_push *push,
+                                 const struct blob_part *part, const char *text, struct error *err)
 {
     struct http_call http = {.method = "GET", .monitor = push->monitor};
     struct http_answer answer = {0};
     struct url_verdict verdict = {0};
-    struct transfer *transfer = make(push);
+    struct transfer *transfer = make(push, part);
     bool open = url_parse(&http.url, text, err) == 0 &&
-                url_policy_check(&source->call.base, &http.url, URL_FOREIGN_LAYER, push->from->registry->hosts,
-                                 &verdict, err) == 0;
+                url_policy_check(&source->call.base, &http.url, URL_FOREIGN_LAYER,
+                                 push->from->registry->hosts, &verdict, err) == 0;
     http.private_allowed = verdict.private_allowed;
-    open = open && transfer_open_get(transfer, &http, NULL, &answer, err) == 0 && answer.status == 200;
+    open = open && transfer_open_get(transfer, &http, NULL, &answer, err) == 0 &&
+           (answer.status == 200 || answer.status == 206);
     http_call_clear(&http);
     http_answer_clear(&answer);
     if (open)
@@ -59,37 +65,41 @@ static struct transfer *open_url(struct blob_source *source, const struct blob_p
     return NULL;
 }
 
-static struct transfer *open_foreign(struct blob_source *source, const struct blob_push *push)
+static struct transfer *open_foreign(struct blob_source *source, const struct blob_push *push,
+                                     const struct blob_part *part)
 {
     size_t i;
     json_t *value;
-    json_array_foreach ((json_t *)push->from_urls, i, value) {
+    json_array_foreach((json_t *)push->from_urls, i, value)
+    {
         CLEANUP(error_clear) struct error why = ERROR_INIT;
         const char *text = json_string_value(value);
-        struct transfer *transfer = text ? open_url(source, push, text, &why) : NULL;
+        struct transfer *transfer = text ? open_url(source, push, part, text, &why) : NULL;
         if (transfer)
             return transfer;
     }
     return NULL;
 }
 
-static struct transfer *open_call(struct blob_source *source, const struct blob_push *push, struct error *err)
+static struct transfer *open_call(struct blob_source *source, const struct blob_push *push,
+                                  const struct blob_part *part, struct error *err)
 {
-    struct transfer *transfer = make(push);
+    struct transfer *transfer = make(push, part);
     if (registry_call_blob_open(&source->call, &push->digest, transfer, err) == 0)
         return transfer;
     transfer_free(transfer);
     return NULL;
 }
 
-static struct transfer *open_mirrors(struct blob_source *source, const struct blob_push *push)
+static struct transfer *open_mirrors(struct blob_source *source, const struct blob_push *push,
+                                     const struct blob_part *part)
 {
     for (char **mirror = registry_call_mirrors(push->from); mirror && *mirror; mirror++) {
         CLEANUP(error_clear) struct error why = ERROR_INIT;
         if (registry_call_open_mirror(&source->call, push->from, *mirror, &why) < 0)
             continue;
         source->call_open = true;
-        struct transfer *transfer = open_call(source, push, &why);
+        struct transfer *transfer = open_call(source, push, part, &why);
         if (transfer)
             return transfer;
         blob_source_close(source);
@@ -97,22 +107,25 @@ static struct transfer *open_mirrors(struct blob_source *source, const struct bl
     return NULL;
 }
 
-static struct transfer *open_registry(struct blob_source *source, const struct blob_push *push, struct error *err)
+static struct transfer *open_registry(struct blob_source *source, const struct blob_push *push,
+                                      const struct blob_part *part, struct error *err)
 {
-    struct transfer *transfer = open_mirrors(source, push);
+    struct transfer *transfer = open_mirrors(source, push, part);
     if (transfer)
         return transfer;
     if (registry_call_open(&source->call, push->from, CREDENTIAL_PULL, NULL, err) < 0)
         return NULL;
     source->call_open = true;
-    transfer = push->from_urls ? open_foreign(source, push) : NULL;
-    return transfer ? transfer : open_call(source, push, err);
+    transfer = push->from_urls ? open_foreign(source, push, part) : NULL;
+    return transfer ? transfer : open_call(source, push, part, err);
 }
 
-struct transfer *blob_source_open(struct blob_source *source, const struct blob_push *push, struct error *err)
+struct transfer *blob_source_open(struct blob_source *source, const struct blob_push *push,
+                                  const struct blob_part *part, struct error *err)
 {
     *source = (struct blob_source){0};
-    struct transfer *transfer = push->reader ? open_reader(push, err) : open_registry(source, push, err);
+    struct transfer *transfer =
+        push->reader ? open_reader(push, part, err) : open_registry(source, push, part, err);
     if (!transfer)
         blob_source_close(source);
     return transfer;

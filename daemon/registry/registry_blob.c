@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blobs: does it exist, pull it (whole and verified, or a part), read a small one, mount, delete. Uploads are upload.c and
-// blob_push.c.
+// Blobs: does it exist, pull it (whole and verified, or a part), read a small one, mount, delete. Uploads are
+// upload.c and blob_push.c.
 #include <string.h>
 
 #include "base/list.h"
@@ -58,7 +58,8 @@ static int head_by_get(struct registry_call *call, struct blob_head *head, struc
     return found;
 }
 
-// A HEAD that was redirected and then refused (a URL signed for GET only) shows that the registry knows the blob.
+// A HEAD that was redirected and then refused (a URL signed for GET only) shows that the registry knows the
+// blob.
 static int judge_head(struct registry_call *call, const struct http_answer *answer, struct blob_head *head,
                       struct error *err)
 {
@@ -118,14 +119,14 @@ struct blob_pull {
     struct sink *sink;
 };
 
-int registry_call_blob_open(struct registry_call *call, const struct digest *digest, struct transfer *transfer,
-                            struct error *err)
+int registry_call_blob_open(struct registry_call *call, const struct digest *digest,
+                            struct transfer *transfer, struct error *err)
 {
     struct http_call http;
     struct http_answer answer = {0};
     begin_get(call, &http, "GET", digest);
     int failed = transfer_open_get(transfer, &http, call->authorizer, &answer, err);
-    if (!failed && answer.status != 200) {
+    if (!failed && answer.status != 200 && answer.status != 206) {
         AUTO_FREE char *what = blob_text(digest);
         failed = registry_call_fail(call, "GET", REGISTRY_BLOB_READ, what, &answer, err);
     } else if (failed) {
@@ -142,13 +143,15 @@ static int run_transfer(struct registry_call *call, const struct blob_pull *pull
     const struct http_answer *ignored;
     int target = transfer_add_sink(transfer, pull->sink);
     if (transfer_run(transfer, err) < 0)
-        return error_wrap(err, "The blob %s of %s/%s", pull->digest->text, call->host, call->scope->repository);
+        return error_wrap(err, "The blob %s of %s/%s", pull->digest->text, call->host,
+                          call->scope->repository);
     return transfer_result(transfer, target, &ignored, err);
 }
 
-// After the first byte has gone into the sink there is no way to begin again elsewhere, so mirrors count only until the
-// body begins.
-static int pull_from(struct registry_call *call, const struct blob_pull *pull, bool *ret_begun, struct error *err)
+// After the first byte has gone into the sink there is no way to begin again elsewhere, so mirrors count only
+// until the body begins.
+static int pull_from(struct registry_call *call, const struct blob_pull *pull, bool *ret_begun,
+                     struct error *err)
 {
     struct registry *registry = call->scope->registry;
     struct transfer *transfer =
@@ -180,10 +183,11 @@ static int pull_attempt(struct registry_call *call, void *arg, struct error *err
     return 1;
 }
 
-int registry_blob_pull(const struct registry_scope *scope, const struct digest *digest, int64_t size, struct sink *sink,
-                       struct error *err)
+int registry_blob_pull(const struct registry_scope *scope, const struct digest *digest, int64_t size,
+                       struct sink *sink, struct error *err)
 {
-    struct blob_pull_state state = {.pull = {.digest = digest, .size = size, .sink = sink}, .failure = ERROR_INIT};
+    struct blob_pull_state state = {.pull = {.digest = digest, .size = size, .sink = sink},
+                                    .failure = ERROR_INIT};
     if (registry_call_read(scope, pull_attempt, &state, err) < 0)
         return -1;
     if (!state.failure.code)
@@ -205,9 +209,11 @@ static int check_range(const struct http_answer *answer, int64_t offset, int64_t
             return error_set(err, ERR_REGISTRY_PROTOCOL, "The registry sent two Content-Range headers");
     }
     if (!range || !str_starts(range, "bytes ") || strtoll(range + 6, &end, 10) != offset || *end != '-')
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "The registry sent another part of the blob than the one asked for");
+        return error_set(err, ERR_REGISTRY_PROTOCOL,
+                         "The registry sent another part of the blob than the one asked for");
     if (answer->sink_bytes != length)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "The registry sent %lld bytes of the blob where %lld were asked for",
+        return error_set(err, ERR_REGISTRY_PROTOCOL,
+                         "The registry sent %lld bytes of the blob where %lld were asked for",
                          (long long)answer->sink_bytes, (long long)length);
     return 0;
 }
@@ -246,7 +252,8 @@ int registry_blob_pull_range(const struct registry_scope *scope, const struct di
     struct http_call http;
     struct http_answer answer = {0};
     begin_get(&call, &http, "GET", digest);
-    AUTO_FREE char *range = mem_printf("bytes=%lld-%lld", (long long)offset, (long long)(offset + length - 1));
+    AUTO_FREE char *range =
+        mem_printf("bytes=%lld-%lld", (long long)offset, (long long)(offset + length - 1));
     http_headers_add(&http.headers, "range", range);
     struct part_sink part = {.base.ops = &part_ops, .target = sink, .left = length};
     http.sink = &part.base;
@@ -281,8 +288,9 @@ static int check_read(const struct blob_read *read, const struct http_answer *an
         return error_set(err, ERR_DIGEST_MISMATCH, "The blob %s has %zu bytes where %lld were announced",
                          read->digest->text, answer->body_len, (long long)read->size);
     if (!digest_equal(&got, read->digest))
-        return error_set(err, ERR_DIGEST_MISMATCH, "The registry sent a blob with the digest %s where %s was asked for",
-                         got.text, read->digest->text);
+        return error_set(err, ERR_DIGEST_MISMATCH,
+                         "The registry sent a blob with the digest %s where %s was asked for", got.text,
+                         read->digest->text);
     return 0;
 }
 
@@ -319,8 +327,8 @@ static int read_attempt(struct registry_call *call, void *arg, struct error *err
     return read_once(call, arg, err) == 0 ? 1 : -1;
 }
 
-char *registry_blob_read(const struct registry_scope *scope, const struct digest *digest, int64_t size, size_t max,
-                         size_t *ret_len, struct error *err)
+char *registry_blob_read(const struct registry_scope *scope, const struct digest *digest, int64_t size,
+                         size_t max, size_t *ret_len, struct error *err)
 {
     struct blob_read read = {.digest = digest, .size = size, .max = max};
     if (size > (int64_t)max) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Building and sending of registry requests; all of registry_*.c goes through here, so that credentials, redirect
-// policy, warnings and the wording of failures are decided once. References and credentials say docker.io, requests go
-// to registry-1.docker.io.
+// Building and sending of registry requests; all of registry_*.c goes through here, so that credentials,
+// redirect policy, warnings and the wording of failures are decided once. References and credentials say
+// docker.io, requests go to registry-1.docker.io.
 #include "registry/registry_call.h"
 
 #include <stdarg.h>
@@ -50,8 +50,8 @@ static int open_at(struct registry_call *call, const struct registry_scope *scop
         registry_call_close(call);
         return -1;
     }
-    call->authorizer = credentials_authorizer(registry->credentials, call->credential, host, scope->repository,
-                                              actions, mount_from);
+    call->authorizer = credentials_authorizer(registry->credentials, call->credential, host,
+                                              scope->repository, actions, mount_from);
     return 0;
 }
 
@@ -61,8 +61,8 @@ int registry_call_open(struct registry_call *call, const struct registry_scope *
     return open_at(call, scope, scope->host, actions, mount_from, err);
 }
 
-int registry_call_open_mirror(struct registry_call *call, const struct registry_scope *scope, const char *mirror,
-                              struct error *err)
+int registry_call_open_mirror(struct registry_call *call, const struct registry_scope *scope,
+                              const char *mirror, struct error *err)
 {
     return open_at(call, scope, mirror, CREDENTIAL_PULL, NULL, err);
 }
@@ -163,8 +163,8 @@ void registry_call_warn(const struct registry_call *call, const struct http_answ
         warn_one(call->scope, value);
 }
 
-static int perform(const struct registry_call *call, const struct http_call *http, struct authorizer *authorizer,
-                   struct http_answer *ret, struct error *err)
+static int perform(const struct registry_call *call, const struct http_call *http,
+                   struct authorizer *authorizer, struct http_answer *ret, struct error *err)
 {
     const struct registry *registry = call->scope->registry;
     bool body = http->body || http->body_reader;
@@ -182,8 +182,8 @@ static int perform(const struct registry_call *call, const struct http_call *htt
     return 0;
 }
 
-int registry_call_perform(const struct registry_call *call, const struct http_call *http, struct http_answer *ret,
-                          struct error *err)
+int registry_call_perform(const struct registry_call *call, const struct http_call *http,
+                          struct http_answer *ret, struct error *err)
 {
     return perform(call, http, call->authorizer, ret, err);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Translation of refusals. Called by registry_call_fail, and by upload for single codes. Status first, then the OCI code
-// where registries disagree about the status (TOOMANYREQUESTS with 500, quota as 500 DENIED, "not found" as UNKNOWN).
+// Translation of refusals. Called by registry_call_fail, and by upload for single codes. Status first, then
+// the OCI code where registries disagree about the status (TOOMANYREQUESTS with 500, quota as 500 DENIED,
+// "not found" as UNKNOWN).
 #include "registry/registry_error.h"
 
 #include <ctype.h>
@@ -68,7 +69,8 @@ static const char *message_of(const json_t *entry)
     return NULL;
 }
 
-void registry_error_read(const struct http_answer *answer, char ret_code[REGISTRY_CODE_MAX], char **ret_message)
+void registry_error_read(const struct http_answer *answer, char ret_code[REGISTRY_CODE_MAX],
+                         char **ret_message)
 {
     AUTO_JSON json_t *root = parse_body(answer);
     const json_t *entry = error_at(root, 0);
@@ -169,14 +171,17 @@ static const char *verb(const struct registry_failure *failure)
 static void hint_denied(const struct registry_failure *failure, struct error *err)
 {
     if (failure->anonymous)
-        error_hint(err, "No credentials were used for %s (they came from %s); give them in the job's auth or in a "
-                        "docker config.json", failure->host, failure->source);
+        error_hint(err,
+                   "No credentials were used for %s (they came from %s); give them in the job's auth or in a "
+                   "docker config.json",
+                   failure->host, failure->source);
     else
         error_hint(err, "The credentials came from %s; check that they may do this%s%s", failure->source,
                    failure->repository ? " on " : "", failure->repository ? failure->repository : "");
 }
 
-static void set_hint(const struct registry_failure *failure, const struct http_answer *answer, struct error *err)
+static void set_hint(const struct registry_failure *failure, const struct http_answer *answer,
+                     struct error *err)
 {
     switch (err->code) {
     case ERR_REGISTRY_DENIED:
@@ -192,11 +197,13 @@ static void set_hint(const struct registry_failure *failure, const struct http_a
         error_hint(err, "The registry, or a proxy in front of it, limits the size of a request");
         break;
     case ERR_MANIFEST_UNSUPPORTED:
-        error_hint(err, "The registry may not take this kind of manifest; try the other format (oci, docker)");
+        error_hint(err,
+                   "The registry may not take this kind of manifest; try the other format (oci, docker)");
         break;
     case ERR_REGISTRY_PROTOCOL:
         if (answer->status >= 200 && answer->status < 300)
-            error_hint(err, "Is %s a container registry? Something else seems to answer there", failure->host);
+            error_hint(err, "Is %s a container registry? Something else seems to answer there",
+                       failure->host);
         break;
     default:
         break;
@@ -208,7 +215,8 @@ static bool usable(const struct registry_failure *failure, const char *message)
     return message && *message && !(failure->leaks && failure->leaks(failure->leaks_arg, message));
 }
 
-int registry_error_set(const struct registry_failure *failure, const struct http_answer *answer, struct error *err)
+int registry_error_set(const struct registry_failure *failure, const struct http_answer *answer,
+                       struct error *err)
 {
     char code[REGISTRY_CODE_MAX];
     AUTO_FREE char *message = NULL;
@@ -219,12 +227,13 @@ int registry_error_set(const struct registry_failure *failure, const struct http
     }
     const char *between = *code && message ? ": " : "";
     bool said = *code || message;
-    error_set(err, choose_code(failure, answer->status, code), "%s answered %d to %s %s%s%s%s%s%s%s%s", failure->host,
-              answer->status, verb(failure), failure->what, failure->repository ? " of " : "",
+    error_set(err, choose_code(failure, answer->status, code), "%s answered %d to %s %s%s%s%s%s%s%s%s",
+              failure->host, answer->status, verb(failure), failure->what, failure->repository ? " of " : "",
               failure->repository ? failure->repository : "", said ? " (" : "", code, between,
               message ? message : "", said ? ")" : "");
     err->retry_after_ms = answer->retry_after_ms;
-    error_upstream_set(err, failure->host, failure->method, answer->url.path, answer->status, *code ? code : NULL);
+    error_upstream_set(err, failure->host, failure->method, answer->url.path, answer->status,
+                       *code ? code : NULL);
     if (answer->status == 501 || answer->status == 505)
         err->retryable = false;
     set_hint(failure, answer, err);

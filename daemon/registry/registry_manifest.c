@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Manifests: pull, head, push, delete. What must hold: a digest that was asked for is checked on the bytes, and no status
-// but the expected one counts as success, because whole sites answer 200 with a page for people.
+// Manifests: pull, head, push, delete. What must hold: a digest that was asked for is checked on the bytes,
+// and no status but the expected one counts as success, because whole sites answer 200 with a page for
+// people.
 #include <string.h>
 
 #include "base/mem.h"
@@ -28,15 +29,17 @@ static int check_reference(const char *reference, struct error *err)
     return error_set(err, ERR_REFERENCE_INVALID, "\"%s\" is neither a tag nor a digest", quoted);
 }
 
-static int check_pin(const char *reference, const struct http_answer *answer, struct manifest *ret, struct error *err)
+static int check_pin(const char *reference, const struct http_answer *answer, struct manifest *ret,
+                     struct error *err)
 {
     struct digest wanted, got;
     if (digest_parse(&wanted, reference, err) < 0)
         return -1;
     digest_of(&got, wanted.algorithm, answer->body, answer->body_len);
     if (!digest_equal(&wanted, &got))
-        return error_set(err, ERR_DIGEST_MISMATCH, "The registry sent a manifest with the digest %s where %s was asked for",
-                         got.text, wanted.text);
+        return error_set(err, ERR_DIGEST_MISMATCH,
+                         "The registry sent a manifest with the digest %s where %s was asked for", got.text,
+                         wanted.text);
     ret->digest = wanted;
     return 0;
 }
@@ -47,9 +50,10 @@ static int read_manifest(const char *reference, const struct http_answer *answer
     const char *encoding = http_headers_find(&answer->headers, "content-encoding");
     struct manifest pinned = {0};
     if (digest_valid(reference) && check_pin(reference, answer, &pinned, err) < 0)
-        return encoding ? error_wrap(err, "The manifest came compressed although that was not asked for") : -1;
-    if (manifest_parse(ret, answer->body, answer->body_len, http_headers_find(&answer->headers, "content-type"),
-                       err) < 0)
+        return encoding ? error_wrap(err, "The manifest came compressed although that was not asked for")
+                        : -1;
+    if (manifest_parse(ret, answer->body, answer->body_len,
+                       http_headers_find(&answer->headers, "content-type"), err) < 0)
         return -1;
     if (digest_known(&pinned.digest))
         ret->digest = pinned.digest;
@@ -72,7 +76,8 @@ static int pull_once(struct registry_call *call, const struct manifest_read *rea
         failed = registry_call_fail(call, "GET", REGISTRY_MANIFEST_READ, what, &answer, err);
     } else if (!failed && read_manifest(read->reference, &answer, read->ret, err) < 0) {
         error_upstream_set(err, call->host, "GET", http.url.path, answer.status, NULL);
-        failed = error_wrap(err, "The manifest %s of %s/%s", read->reference, call->host, call->scope->repository);
+        failed =
+            error_wrap(err, "The manifest %s of %s/%s", read->reference, call->host, call->scope->repository);
     }
     http_call_clear(&http);
     http_answer_clear(&answer);
@@ -147,8 +152,8 @@ static bool head_told(const struct http_answer *answer, struct manifest_head *he
     return true;
 }
 
-static int judge_head(struct registry_call *call, const struct http_answer *answer, struct manifest_head *head,
-                      struct error *err)
+static int judge_head(struct registry_call *call, const struct http_answer *answer,
+                      struct manifest_head *head, struct error *err)
 {
     switch (answer->status) {
     case 200:
@@ -178,8 +183,9 @@ static int head_attempt(struct registry_call *call, void *arg, struct error *err
     return found;
 }
 
-int registry_manifest_head(const struct registry_scope *scope, const char *reference, struct digest *ret_digest,
-                           char **ret_media_type, int64_t *ret_size, struct error *err)
+int registry_manifest_head(const struct registry_scope *scope, const char *reference,
+                           struct digest *ret_digest, char **ret_media_type, int64_t *ret_size,
+                           struct error *err)
 {
     struct manifest_head head = {.reference = reference, .size = -1};
     if (check_reference(reference, err) < 0)

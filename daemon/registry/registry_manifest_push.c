@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Manifests on their way in: push under a tag or digest, several tags at once, delete. The bytes go as they are.
+// Manifests on their way in: push under a tag or digest, several tags at once, delete. The bytes go as they
+// are.
 #include <string.h>
 
 #include "base/mem.h"
@@ -17,7 +18,8 @@ struct manifest_push {
     size_t n_tags;
 };
 
-static void begin_put(const struct registry_call *call, struct http_call *http, const struct manifest_push *push)
+static void begin_put(const struct registry_call *call, struct http_call *http,
+                      const struct manifest_push *push)
 {
     registry_call_begin(call, http, "PUT", "manifests/%s", push->reference);
     for (size_t i = 0; i < push->n_tags; i++)
@@ -48,7 +50,8 @@ static int stands(struct registry_call *call, const struct manifest_push *push, 
 static bool confirmed_by_header(const struct http_answer *answer, const struct manifest_push *push)
 {
     const char *digest = http_headers_find(&answer->headers, "docker-content-digest");
-    return answer->status == 201 && (!digest || !digest_valid(digest) || str_equal(digest, push->digest->text));
+    return answer->status == 201 &&
+           (!digest || !digest_valid(digest) || str_equal(digest, push->digest->text));
 }
 
 // An immutable tag that already stands for the same bytes is what was wanted.
@@ -72,8 +75,8 @@ static int judge_refusal(struct registry_call *call, const struct manifest_push 
     return -1;
 }
 
-static int judge_put(struct registry_call *call, const struct manifest_push *push, const struct http_answer *answer,
-                     struct error *err)
+static int judge_put(struct registry_call *call, const struct manifest_push *push,
+                     const struct http_answer *answer, struct error *err)
 {
     if (confirmed_by_header(answer, push))
         return 0;
@@ -138,8 +141,9 @@ static bool acknowledged(const struct http_answer *answer, const char *tag)
     return false;
 }
 
-static int push_tags_one_by_one(struct registry_call *call, struct manifest_push *push, const char *const *tags,
-                                size_t n_tags, const struct http_answer *at_once, struct error *err)
+static int push_tags_one_by_one(struct registry_call *call, struct manifest_push *push,
+                                const char *const *tags, size_t n_tags, const struct http_answer *at_once,
+                                struct error *err)
 {
     push->n_tags = 0;
     for (size_t i = 0; i < n_tags; i++) {
@@ -152,9 +156,10 @@ static int push_tags_one_by_one(struct registry_call *call, struct manifest_push
     return 0;
 }
 
-// Registries that do not know ?tag= take the PUT and say nothing of tags: the missing ones are sent one by one.
-static int push_tags(struct registry_call *call, struct manifest_push *push, const char *const *tags, size_t n_tags,
-                     struct error *err)
+// Registries that do not know ?tag= take the PUT and say nothing of tags: the missing ones are sent one by
+// one.
+static int push_tags(struct registry_call *call, struct manifest_push *push, const char *const *tags,
+                     size_t n_tags, struct error *err)
 {
     struct registry *registry = call->scope->registry;
     struct registry_trait trait = registry_traits_get(registry->traits, call->host);
@@ -176,8 +181,8 @@ static int push_tags(struct registry_call *call, struct manifest_push *push, con
 }
 
 int registry_manifest_push_tags(const struct registry_scope *scope, const char *const *tags, size_t n_tags,
-                                const char *media_type, const void *bytes, size_t len, const struct digest *digest,
-                                struct error *err)
+                                const char *media_type, const void *bytes, size_t len,
+                                const struct digest *digest, struct error *err)
 {
     struct manifest_push push = {.media_type = media_type, .bytes = bytes, .len = len, .digest = digest};
     struct registry_call call;
@@ -197,7 +202,8 @@ int registry_manifest_delete(const struct registry_scope *scope, const char *ref
 {
     struct registry_call call;
     if (!digest_valid(reference) && !reference_tag_valid(reference))
-        return error_set(err, ERR_REFERENCE_INVALID, "The reference of a deletion is neither a tag nor a digest");
+        return error_set(err, ERR_REFERENCE_INVALID,
+                         "The reference of a deletion is neither a tag nor a digest");
     if (registry_call_open(&call, scope, CREDENTIAL_PULL | CREDENTIAL_DELETE, NULL, err) < 0)
         return -1;
     struct http_call http;
@@ -208,7 +214,8 @@ int registry_manifest_delete(const struct registry_scope *scope, const char *ref
         AUTO_FREE char *what = mem_printf("the manifest %s", reference);
         failed = registry_call_fail(&call, "DELETE", REGISTRY_MANIFEST_READ, what, &answer, err);
         if (answer.status == 405 || answer.status == 400)
-            error_hint(err, "The registry does not delete%s", digest_valid(reference) ? "" : " tags; try the digest");
+            error_hint(err, "The registry does not delete%s",
+                       digest_valid(reference) ? "" : " tags; try the digest");
     }
     http_call_clear(&http);
     http_answer_clear(&answer);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pages of listings. A hostile server can send pages for ever, or the same ones in a circle, or name another host: each
-// has an end here.
+// Pages of listings. A hostile server can send pages for ever, or the same ones in a circle, or name another
+// host: each has an end here.
 #include "registry/registry_pages.h"
 
 #include <string.h>
@@ -133,7 +133,8 @@ static int next_page(struct walk *walk, const struct http_answer *answer, struct
         return 0;
     if (url_resolve(ret, &answer->url, link, err) < 0)
         return error_wrap(err, "The next page of %s", walk->pages->what);
-    if (url_policy_check(&walk->call->base, ret, URL_LINK, walk->call->scope->registry->hosts, &verdict, err) < 0)
+    if (url_policy_check(&walk->call->base, ret, URL_LINK, walk->call->scope->registry->hosts, &verdict,
+                         err) < 0)
         return error_wrap(err, "The next page of %s", walk->pages->what);
     if (!visit(walk, ret))
         return error_set(err, ERR_REGISTRY_PROTOCOL, "%s sends the pages of %s in a circle", walk->call->host,

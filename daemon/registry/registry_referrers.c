@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Referrers (distribution-spec "Listing Referrers"): by the API, else from the fallback tag sha256-<hex>; and keeping that tag
-// for registries without the API. Of two writers of one tag the later would undo the earlier, and registries know no
-// conditional PUT, so the tag is read again after writing and written again if somebody was faster.
+// Referrers (distribution-spec "Listing Referrers"): by the API, else from the fallback tag sha256-<hex>; and
+// keeping that tag for registries without the API. Of two writers of one tag the later would undo the
+// earlier, and registries know no conditional PUT, so the tag is read again after writing and written again
+// if somebody was faster.
 #include <string.h>
 
 #include "base/json.h"
@@ -37,7 +38,8 @@ static int read_referrers(void *arg, const json_t *root, struct error *err)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "The referrers are not an image index");
     size_t i;
     json_t *value;
-    json_array_foreach (list, i, value) {
+    json_array_foreach(list, i, value)
+    {
         const char *digest = json_get_string(value, "digest");
         if (!digest || !digest_valid(digest) || !wanted(value, referrers->artifact_type))
             continue;
@@ -55,8 +57,8 @@ static char *fallback_tag(const struct digest *digest)
 }
 
 // From the fallback tag; an absent tag is an empty index.
-static int read_fallback(const struct registry_scope *scope, const struct digest *digest, struct referrers *referrers,
-                         struct error *err)
+static int read_fallback(const struct registry_scope *scope, const struct digest *digest,
+                         struct referrers *referrers, struct error *err)
 {
     AUTO_FREE char *tag = fallback_tag(digest);
     struct manifest manifest = {0};
@@ -73,8 +75,8 @@ static int read_fallback(const struct registry_scope *scope, const struct digest
 }
 
 // 1: the registry has the API. 0: it has not. -1.
-static int read_api(const struct registry_scope *scope, const struct digest *digest, struct referrers *referrers,
-                    struct error *err)
+static int read_api(const struct registry_scope *scope, const struct digest *digest,
+                    struct referrers *referrers, struct error *err)
 {
     struct registry_pages pages = {
         .what = "the referrers", .accept = MEDIA_OCI_INDEX, .page = read_referrers, .arg = referrers};
@@ -96,8 +98,8 @@ static int read_api(const struct registry_scope *scope, const struct digest *dig
     return result;
 }
 
-json_t *registry_referrers(const struct registry_scope *scope, const struct digest *digest, const char *artifact_type,
-                           struct error *err)
+json_t *registry_referrers(const struct registry_scope *scope, const struct digest *digest,
+                           const char *artifact_type, struct error *err)
 {
     struct referrers referrers = {.index = new_index(), .artifact_type = artifact_type};
     int result = read_api(scope, digest, &referrers, err);
@@ -127,13 +129,13 @@ static bool listed(const json_t *index, const struct digest *digest)
 {
     size_t i;
     json_t *value;
-    json_array_foreach (json_object_get(index, "manifests"), i, value)
-        if (str_equal(json_get_string(value, "digest"), digest->text))
-            return true;
+    json_array_foreach(json_object_get(index, "manifests"), i,
+                       value) if (str_equal(json_get_string(value, "digest"), digest->text)) return true;
     return false;
 }
 
-static int write_fallback(const struct registry_scope *scope, const char *tag, json_t *index, struct error *err)
+static int write_fallback(const struct registry_scope *scope, const char *tag, json_t *index,
+                          struct error *err)
 {
     AUTO_FREE char *text = json_text(index);
     struct digest digest;
@@ -155,7 +157,8 @@ static int update(const struct registry_scope *scope, const struct manifest *man
     return write_fallback(scope, tag, index, err);
 }
 
-int registry_referrers_add(const struct registry_scope *scope, const struct manifest *manifest, struct error *err)
+int registry_referrers_add(const struct registry_scope *scope, const struct manifest *manifest,
+                           struct error *err)
 {
     if (!manifest->has_subject)
         return 0;
@@ -169,6 +172,7 @@ int registry_referrers_add(const struct registry_scope *scope, const struct mani
         if (result != 0)
             return result < 0 ? -1 : 0;
     }
-    return error_set(err, ERR_REGISTRY_ERROR, "The referrers of %s are being changed by somebody else all the time",
+    return error_set(err, ERR_REGISTRY_ERROR,
+                     "The referrers of %s are being changed by somebody else all the time",
                      manifest->subject.digest.text);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lists of names: the tags of a repository, the repositories of a registry. Entries that could not be used anyway (null,
-// digests among tags) are left out.
+// Lists of names: the tags of a repository, the repositories of a registry. Entries that could not be used
+// anyway (null, digests among tags) are left out.
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,10 +31,12 @@ static int read_names(void *arg, const json_t *root, struct error *err)
     struct names *names = arg;
     const json_t *list = json_object_get(root, names->member);
     if (!json_is_object(root) || (list && !json_is_array(list) && !json_is_null(list)))
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "A page of \"%s\" is not what it should be", names->member);
+        return error_set(err, ERR_REGISTRY_PROTOCOL, "A page of \"%s\" is not what it should be",
+                         names->member);
     size_t i;
     json_t *value;
-    json_array_foreach (list, i, value) {
+    json_array_foreach(list, i, value)
+    {
         const char *name = json_string_value(value);
         if (name && names->valid(name))
             add_name(names, name);

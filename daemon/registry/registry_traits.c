@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The memory of registry's detours. Filled by blob_push, upload and registry_manifest; full tables are emptied, since
-// everything in them can be learned again.
+// The memory of registry's detours. Filled by blob_push, upload and registry_manifest; full tables are
+// emptied, since everything in them can be learned again.
 #include "registry/registry_traits.h"
 
 #include <pthread.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Upload sessions. The Location of the latest answer is where the next request goes, byte for byte; it may lie at another
-// origin, then no credential of ours goes there. What a registry says about offsets is a hint: some are stuck at the
-// first chunk although they have the bytes, so a 2xx counts more than its Range header.
+// Upload sessions. The Location of the latest answer is where the next request goes, byte for byte; it may
+// lie at another origin, then no credential of ours goes there. What a registry says about offsets is a hint:
+// some are stuck at the first chunk although they have the bytes, so a 2xx counts more than its Range header.
 #include "registry/upload.h"
 
 #include <string.h>
@@ -25,14 +25,16 @@ char *upload_location_text(const struct upload *upload)
     return url_format(&upload->location);
 }
 
-static int adopt_location(struct upload *upload, const struct url *origin, const char *location, struct error *err)
+static int adopt_location(struct upload *upload, const struct url *origin, const char *location,
+                          struct error *err)
 {
     const struct registry *registry = upload->call->scope->registry;
     struct url next = {0};
     struct url_verdict verdict = {0};
     if (url_resolve(&next, origin, location, err) < 0)
         return error_wrap(err, "The upload location of %s cannot be used", upload->call->host);
-    if (url_policy_check(&upload->call->base, &next, URL_UPLOAD_LOCATION, registry->hosts, &verdict, err) < 0) {
+    if (url_policy_check(&upload->call->base, &next, URL_UPLOAD_LOCATION, registry->hosts, &verdict, err) <
+        0) {
         url_clear(&next);
         return error_wrap(err, "The upload location of %s cannot be used", upload->call->host);
     }
@@ -70,15 +72,15 @@ static int judge_post(struct upload *upload, const struct digest *mount, const s
         const char *digest = http_headers_find(&answer->headers, "docker-content-digest");
         if (!digest || str_equal(digest, mount->text) || !digest_valid(digest))
             return 1;
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s says it mounted %s where %s was asked for", upload->call->host,
-                         digest, mount->text);
+        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s says it mounted %s where %s was asked for",
+                         upload->call->host, digest, mount->text);
     }
     if (answer->status != 202)
         return registry_call_fail(upload->call, "POST", REGISTRY_BLOB_WRITE, what, answer, err);
     const char *location = http_headers_find(&answer->headers, "location");
     if (!location || !*location)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s opened an upload without saying where (no Location header)",
-                         upload->call->host);
+        return error_set(err, ERR_REGISTRY_PROTOCOL,
+                         "%s opened an upload without saying where (no Location header)", upload->call->host);
     if (adopt_location(upload, &answer->url, location, err) < 0)
         return -1;
     read_chunk_min(upload, answer);
@@ -86,8 +88,8 @@ static int judge_post(struct upload *upload, const struct digest *mount, const s
     return 0;
 }
 
-int upload_start(struct upload *upload, struct registry_call *call, const struct digest *mount, const char *from,
-                 struct error *err)
+int upload_start(struct upload *upload, struct registry_call *call, const struct digest *mount,
+                 const char *from, struct error *err)
 {
     *upload = (struct upload){.call = call};
     struct http_call http;
@@ -111,15 +113,34 @@ bool upload_refused_mount(const struct error *err)
     return status >= 400 && status != 429 && err->code != ERR_REGISTRY_RATE_LIMIT;
 }
 
+int upload_adopt(struct upload *upload, const struct http_answer *answer, struct error *err)
+{
+    const char *location = http_headers_find(&answer->headers, "location");
+    return location && *location ? adopt_location(upload, &answer->url, location, err) : 0;
+}
+
+int upload_resume(struct upload *upload, struct registry_call *call, const char *location, struct error *err)
+{
+    *upload = (struct upload){.call = call};
+    if (adopt_location(upload, &call->base, location, err) < 0)
+        return -1;
+    upload->open = true;
+    int gone = upload_ask_offset(upload, err);
+    if (gone)
+        upload->open = false;
+    return gone;
+}
+
 // --- requests to the session
 
-static int perform(struct upload *upload, const struct http_call *http, struct http_answer *ret, struct error *err)
+int upload_perform(struct upload *upload, const struct http_call *http, struct http_answer *ret,
+                   struct error *err)
 {
     return upload->credentials ? registry_call_perform(upload->call, http, ret, err)
                                : registry_call_perform_bare(upload->call, http, ret, err);
 }
 
-static void begin(const struct upload *upload, struct http_call *http, const char *method)
+void upload_begin(const struct upload *upload, struct http_call *http, const char *method)
 {
     registry_call_begin_url(upload->call, http, method, &upload->location, upload->private_allowed);
 }
@@ -129,8 +150,8 @@ void upload_cancel(struct upload *upload)
     if (!upload->open)
         return;
     upload->open = false;
-    // With an authorizer of its own: deleting may need a token that asks for more, which nothing else should do. And
-    // without the monitor: a cancelled job is just when this is wanted.
+    // With an authorizer of its own: deleting may need a token that asks for more, which nothing else should
+    // do. And without the monitor: a cancelled job is just when this is wanted.
     struct registry_scope scope = *upload->call->scope;
     scope.monitor = NULL;
     struct registry_call call;
@@ -141,8 +162,8 @@ void upload_cancel(struct upload *upload)
     there.call = &call;
     struct http_call http;
     struct http_answer answer = {0};
-    begin(&there, &http, "DELETE");
-    perform(&there, &http, &answer, &ignored);
+    upload_begin(&there, &http, "DELETE");
+    upload_perform(&there, &http, &answer, &ignored);
     http_call_clear(&http);
     http_answer_clear(&answer);
     registry_call_close(&call);
@@ -152,7 +173,7 @@ void upload_cancel(struct upload *upload)
 
 void upload_begin_put(const struct upload *upload, const struct digest *digest, struct http_call *ret)
 {
-    begin(upload, ret, "PUT");
+    upload_begin(upload, ret, "PUT");
     url_add_query(&ret->url, "digest", digest->text);
     http_headers_add(&ret->headers, "content-type", "application/octet-stream");
 }
@@ -198,12 +219,20 @@ bool upload_too_large(const struct error *err)
     return err->upstream.status == 416 && err->detail && strstr(err->detail, "too large");
 }
 
+bool upload_no_chunks(const struct error *err)
+{
+    int status = err->upstream.status;
+    return str_equal(err->upstream.method, "PATCH") &&
+           (status == 400 || status == 404 || status == 405 || status == 501 ||
+            str_equal(err->upstream.oci_code, "UNSUPPORTED"));
+}
+
 int upload_empty(struct upload *upload, const struct digest *digest, struct error *err)
 {
     struct http_call http;
     struct http_answer answer = {0};
     upload_begin_put(upload, digest, &http);
-    int failed = perform(upload, &http, &answer, err);
+    int failed = upload_perform(upload, &http, &answer, err);
     if (!failed)
         failed = upload_judge_put(upload, digest, &answer, err);
     http_call_clear(&http);

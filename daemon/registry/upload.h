@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One upload session of a blob at a registry (OCI distribution-spec "Pushing Blobs"): opened by POST – with a mount, which is
-// probe and upload start in one –, closed by PUT, filled by PATCH where chunks are used, asked for its offset, cancelled
-// by DELETE. Of this room only; one worker; borrows its registry_call.
+// One upload session of a blob at a registry (OCI distribution-spec "Pushing Blobs"): opened by POST – with a
+// mount, which is probe and upload start in one –, closed by PUT, filled by PATCH where chunks are used,
+// asked for its offset, cancelled by DELETE. Of this room only; one worker; borrows its registry_call.
 #pragma once
 
 #include "registry/registry_call.h"
@@ -10,24 +10,25 @@
 struct upload {
     struct registry_call *call;
     bool open;
-    struct url location;    // where the next request goes
-    bool credentials;       // may ours be sent there?
+    struct url location; // where the next request goes
+    bool credentials;    // may ours be sent there?
     bool private_allowed;
-    int64_t offset;         // bytes that the registry has acknowledged
-    int64_t chunk_min;      // OCI-Chunk-Min-Length, 0: none said
+    int64_t offset;    // bytes that the registry has acknowledged
+    int64_t chunk_min; // OCI-Chunk-Min-Length, 0: none said
 };
 
-// POST; with a digest and `from` (may be the repository itself) as a mount. 1: mounted, there is no session. 0: a session is
-// open. -1: refused or failed.
-int upload_start(struct upload *upload, struct registry_call *call, const struct digest *mount, const char *from,
-                 struct error *err);
+// POST; with a digest and `from` (may be the repository itself) as a mount. 1: mounted, there is no session.
+// 0: a session is open. -1: refused or failed.
+int upload_start(struct upload *upload, struct registry_call *call, const struct digest *mount,
+                 const char *from, struct error *err);
 // Was a failed mount only refused, so that a plain upload may succeed?
 bool upload_refused_mount(const struct error *err);
-// A session that an earlier run left: location as upload_location_text gave it; its offset is asked for. 0 it goes on, 1 it
-// is gone, -1.
+// A session that an earlier run left: location as upload_location_text gave it; its offset is asked for. 0 it
+// goes on, 1 it is gone, -1.
 int upload_resume(struct upload *upload, struct registry_call *call, const char *location, struct error *err);
-char *upload_location_text(const struct upload *upload); // caller frees; may hold a secret of the registry: not for logs
-void upload_clear(struct upload *upload);                // ends it here only
+char *upload_location_text(
+    const struct upload *upload);         // caller frees; may hold a secret of the registry: not for logs
+void upload_clear(struct upload *upload); // ends it here only
 // Ends it there, too, as well as that goes; never fails.
 void upload_cancel(struct upload *upload);
 
@@ -40,20 +41,29 @@ int upload_judge_put(struct upload *upload, const struct digest *digest, const s
 bool upload_lost(const struct error *err);
 // … or the size of the request's body?
 bool upload_too_large(const struct error *err);
+// … or that the registry knows no PATCH?
+bool upload_no_chunks(const struct error *err);
 // A blob of no bytes: POST was done, PUT with an empty body.
 int upload_empty(struct upload *upload, const struct digest *digest, struct error *err);
-// PATCH of bytes [offset, offset + len) of reader (which holds them from reader_offset on). On success offset has moved.
-int upload_chunk(struct upload *upload, struct reader_at *reader, int64_t reader_offset, int64_t len,
-                 struct error *err);
-// The closing PUT with the last bytes in it.
-int upload_last_chunk(struct upload *upload, const struct digest *digest, struct reader_at *reader,
-                      int64_t reader_offset, int64_t len, struct error *err);
-// Asks the registry for the offset. 0, 1: the session is gone, -1.
+
+// upload_chunk.c: the request that carries bytes [offset, end): a PATCH, or with `digest` the closing PUT.
+void upload_begin_chunk(const struct upload *upload, int64_t end, const struct digest *digest,
+                        struct http_call *ret);
+// What the answer to a PATCH means. 0: offset is `end` now, -1.
+int upload_judge_chunk(struct upload *upload, int64_t end, const struct http_answer *answer,
+                       struct error *err);
+// Asks the registry how far it got. 0: offset is set, 1: the session is gone, -1.
 int upload_ask_offset(struct upload *upload, struct error *err);
+// Takes a Location of an answer to the session; a missing one leaves the old.
+int upload_adopt(struct upload *upload, const struct http_answer *answer, struct error *err);
+// One request to the session.
+int upload_perform(struct upload *upload, const struct http_call *http, struct http_answer *ret,
+                   struct error *err);
+void upload_begin(const struct upload *upload, struct http_call *http, const char *method);
 
 // registry_blob.c, for this room: with a call that is open already.
 int registry_call_blob_head(struct registry_call *call, const struct digest *digest, int64_t *ret_size,
                             struct error *err);
 struct transfer;
-int registry_call_blob_open(struct registry_call *call, const struct digest *digest, struct transfer *transfer,
-                            struct error *err);
+int registry_call_blob_open(struct registry_call *call, const struct digest *digest,
+                            struct transfer *transfer, struct error *err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A program of tests/support as a fixture: started with arguments, it prints one line of JSON about itself and runs until its
-// standard input ends. And the room under test put together: transport, hosts, credentials, registry.
+// A program of tests/support as a fixture: started with arguments, it prints one line of JSON about itself
+// and runs until its standard input ends. And the room under test put together: transport, hosts,
+// credentials, registry.
 #pragma once
 
 #include <fcntl.h>
@@ -89,8 +90,11 @@ static inline void live_make_room(struct live *live, const char *ca_file)
         struct host_settings settings = {.name = mem_strdup("127.0.0.1"), .ca_file = mem_strdup(ca_file)};
         host_table_add(live->hosts, &settings);
     }
-    struct transport_options transport = {.hosts = live->hosts, .connect_ms = 2000, .first_byte_ms = 5000,
-                                          .stall_window_ms = 5000, .user_agent = "dray/test"};
+    struct transport_options transport = {.hosts = live->hosts,
+                                          .connect_ms = 2000,
+                                          .first_byte_ms = 5000,
+                                          .stall_window_ms = 5000,
+                                          .user_agent = "dray/test"};
     live->transport = transport_new(&transport, &err);
     assert_non_null(live->transport);
     struct credentials_options credentials = {.transport = live->transport, .hosts = live->hosts};
@@ -189,10 +193,11 @@ static int memory_finish(struct sink *sink, struct error *err)
     return 0;
 }
 
-static const struct sink_ops memory_ops __attribute__((unused)) = {.write = memory_write, .finish = memory_finish};
+static const struct sink_ops memory_ops
+    __attribute__((unused)) = {.write = memory_write, .finish = memory_finish};
 
-#define assert_ok(call, err)                                                                                           \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s: %s", #call, error_wire((err)->code), (err)->detail);                                     \
+#define assert_ok(call, err)                                                                                 \
+    do {                                                                                                     \
+        if ((call) < 0)                                                                                      \
+            fail_msg("%s: %s: %s", #call, error_wire((err)->code), (err)->detail);                           \
     } while (0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The registry client against real registries: Debian's docker-registry, plain, with htpasswd behind TLS, and with a token
-// server.
+// The registry client against real registries: Debian's docker-registry, plain, with htpasswd behind TLS, and
+// with a token server.
 #include "registry/live.h"
 
 static struct live_blob push_one(struct live *live, int64_t size, unsigned seed, enum blob_push_how expected)
@@ -20,10 +20,11 @@ static struct live_blob push_one(struct live *live, int64_t size, unsigned seed,
 
 static char *manifest_text(const struct live_blob *config, const struct live_blob *layer)
 {
-    return mem_printf("{\"schemaVersion\":2,\"mediaType\":\"%s\",\"config\":{\"mediaType\":\"%s\",\"digest\":\"%s\","
-                      "\"size\":%lld},\"layers\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}]}",
-                      MEDIA_OCI_MANIFEST, MEDIA_OCI_CONFIG, config->digest.text, (long long)config->size,
-                      MEDIA_OCI_LAYER_GZIP, layer->digest.text, (long long)layer->size);
+    return mem_printf(
+        "{\"schemaVersion\":2,\"mediaType\":\"%s\",\"config\":{\"mediaType\":\"%s\",\"digest\":\"%s\","
+        "\"size\":%lld},\"layers\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}]}",
+        MEDIA_OCI_MANIFEST, MEDIA_OCI_CONFIG, config->digest.text, (long long)config->size,
+        MEDIA_OCI_LAYER_GZIP, layer->digest.text, (long long)layer->size);
 }
 
 static void push_and_pull(struct live *live)
@@ -35,7 +36,9 @@ static void push_and_pull(struct live *live)
     AUTO_FREE char *text = manifest_text(&config, &layer);
     struct digest digest;
     digest_of(&digest, DIGEST_SHA256, text, strlen(text));
-    assert_ok(registry_manifest_push(&live->scope, "v1", MEDIA_OCI_MANIFEST, text, strlen(text), &digest, &err), &err);
+    assert_ok(
+        registry_manifest_push(&live->scope, "v1", MEDIA_OCI_MANIFEST, text, strlen(text), &digest, &err),
+        &err);
 
     struct manifest manifest = {0};
     assert_ok(registry_manifest_pull(&live->scope, "v1", &manifest, &err), &err);
@@ -56,7 +59,8 @@ static void push_and_pull(struct live *live)
     assert_int_equal(registry_manifest_head(&live->scope, "v2", NULL, NULL, NULL, &err), 0);
 
     size_t len;
-    AUTO_FREE char *bytes = registry_blob_read(&live->scope, &config.digest, config.size, 1 << 20, &len, &err);
+    AUTO_FREE char *bytes =
+        registry_blob_read(&live->scope, &config.digest, config.size, 1 << 20, &len, &err);
     assert_non_null(bytes);
     assert_memory_equal(bytes, config.bytes, len);
     struct memory_sink sink = {.base.ops = &memory_ops};
@@ -122,8 +126,9 @@ static void listings(struct live *live)
 
 static int open_sessions(const struct live *live)
 {
-    AUTO_FREE char *command = mem_printf("ls -d %s/docker/registry/v2/repositories/*/*/_uploads/*/startedat 2>/dev/null | wc -l",
-                                         live_about(live, "data"));
+    AUTO_FREE char *command =
+        mem_printf("ls -d %s/docker/registry/v2/repositories/*/*/_uploads/*/startedat 2>/dev/null | wc -l",
+                   live_about(live, "data"));
     FILE *out = popen(command, "r");
     int n = -1;
     assert_int_equal(fscanf(out, "%d", &n), 1);
@@ -154,8 +159,12 @@ static void request_counts(void **state)
     struct live_blob blob = live_blob_new(900, 55);
     struct reader_at *reader = reader_at_bytes(blob.bytes, 900);
     struct blob_push_target target = {.scope = live.scope, .error = ERROR_INIT};
-    struct blob_push push = {.digest = blob.digest, .size = 900, .reader = reader, .targets = &target,
-                             .n_targets = 1, .monitor = &live.monitor};
+    struct blob_push push = {.digest = blob.digest,
+                             .size = 900,
+                             .reader = reader,
+                             .targets = &target,
+                             .n_targets = 1,
+                             .monitor = &live.monitor};
     assert_ok(blob_push_run(&push, &err), &err);
     assert_int_equal(live.monitor.requests, 2);
     target.how = BLOB_PUSH_PENDING;
@@ -286,12 +295,9 @@ static void failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain),
-        cmocka_unit_test(request_counts),
-        cmocka_unit_test(basic_over_tls),
-        cmocka_unit_test(basic_behind_naive_proxy),
-        cmocka_unit_test(tokens),
-        cmocka_unit_test(failures),
+        cmocka_unit_test(plain),          cmocka_unit_test(request_counts),
+        cmocka_unit_test(basic_over_tls), cmocka_unit_test(basic_behind_naive_proxy),
+        cmocka_unit_test(tokens),         cmocka_unit_test(failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

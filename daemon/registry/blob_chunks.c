@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Chunked uploads. Called by blob_push for large blobs and after failures of a whole one. What must hold: a
+// chunk begins where the registry acknowledged the last byte; nothing is begun again inside a session, only
+// in a new one; attempts without progress are counted and end. The hash goes on from chunk to chunk, so that
+// the last bytes of a wrong blob are never sent; after a restart it is unknown, then the registry's own check
+// of the closing PUT has to do.
+#include "registry/blob_chunks.h"
+
+#include "base/mem.h"
+#include "net/transfer.h"
+#include "registry/blob_source.h"
+
+enum { STUCK_MAX = 3, SESSIONS_MAX = 4 };
+
+struct work {
+    struct blob_chunks *chunks;
+    struct blob_push *push;
+    struct upload *upload;
+    struct hasher *hasher; // of the bytes before `hashed`; NULL: unknown
+    int64_t hashed;
+    int64_t best; // furthest offset so far
+    int stuck;    // failures since then
+    int sessions;
+};
+
+static struct blob_push_target *target_of(const struct work *work)
+{
+    return &work->push->targets[work->chunks->target];
+}
+
+static void remember_session(struct work *work)
+{
+    struct blob_push *push = work->push;
+    if (!push->keep_sessions)
+        return;
+    struct blob_push_target *target = target_of(work);
+    free(target->session);
+    target->session = work->upload->open ? upload_location_text(work->upload) : NULL;
+    if (push->session)
+        push->session(push->state_arg, work->chunks->target, target->session);
+}
+
+// --- how much at once
+
+bool blob_chunks_shrink(const struct upload *upload, int64_t refused)
+{
+    struct registry_traits *traits = upload->call->scope->registry->traits;
+    struct registry_trait trait = registry_traits_get(traits, upload->call->host);
+    int64_t next = refused / 2 < CHUNK_CEILING_BYTES ? refused / 2 : CHUNK_CEILING_BYTES;
+    if (refused <= CHUNK_FLOOR_BYTES)
+        return false;
+    trait.body_max_bytes = next < CHUNK_FLOOR_BYTES ? CHUNK_FLOOR_BYTES : next;
+    registry_traits_set(traits, upload->call->host, &trait);
+    return true;
+}
+
+static int64_t chunk_bytes(const struct work *work)
+{
+    const struct registry *registry = work->upload->call->scope->registry;
+    int64_t bytes = registry->chunk_bytes;
+    int64_t max = registry_traits_get(registry->traits, work->upload->call->host).body_max_bytes;
+    if (max && bytes > max)
+        bytes = max;
+    return bytes < work->upload->chunk_min ? work->upload->chunk_min : bytes;
+}
+
+// A rest that is smaller than what the registry takes as a chunk is no chunk but the end, which may be of any
+// size.
+static int64_t chunk_end(const struct work *work)
+{
+    int64_t end = work->upload->offset + chunk_bytes(work);
+    return end > work->push->size ? work->push->size : end;
+}
+
+// --- one chunk
+
+static int send_through(struct work *work, struct transfer *transfer, int64_t end, struct error *err)
+{
+    struct upload *upload = work->upload;
+    bool last = end == work->push->size;
+    struct http_call http;
+    const struct http_answer *answer = NULL;
+    upload_begin_chunk(upload, end, last ? &work->push->digest : NULL, &http);
+    int number =
+        transfer_add_put_from(transfer, &http, upload->call->authorizer, upload->credentials, upload->offset);
+    http_call_clear(&http);
+    if (transfer_run(transfer, err) < 0) {
+        work->chunks->source_failed = true;
+        return -1;
+    }
+    if (transfer_result(transfer, number, &answer, err) < 0)
+        return -1;
+    registry_call_warn(upload->call, answer);
+    if (last)
+        return upload_judge_put(upload, &work->push->digest, answer, err);
+    return upload_judge_chunk(upload, end, answer, err);
+}
+
+static void keep_hash(struct work *work, struct transfer *transfer, int64_t end)
+{
+    hasher_free(work->hasher);
+    work->hasher = transfer_take_hasher(transfer);
+    work->hashed = end;
+}
+
+// Bytes that were hashed but not acknowledged are read once more: the source begins where the hash ends or
+// earlier.
+static int send_chunk(struct work *work, struct error *err)
+{
+    int64_t end = chunk_end(work);
+    int64_t offset = work->upload->offset;
+    bool known = work->hashed <= offset && (work->hasher || work->hashed == 0);
+    struct blob_part part = {
+        .first = known ? work->hashed : offset, .end = end, .hasher = known ? work->hasher : NULL};
+    struct blob_source source;
+    struct transfer *transfer = blob_source_open(&source, work->push, &part, err);
+    if (!transfer) {
+        work->chunks->source_failed = true;
+        return -1;
+    }
+    int failed = send_through(work, transfer, end, err);
+    if (!failed) {
+        target_of(work)->bytes_sent += end - offset;
+        keep_hash(work, transfer, end);
+    }
+    transfer_free(transfer);
+    blob_source_close(&source);
+    return failed;
+}
+
+// --- after a failure
+
+static int new_session(struct work *work, struct error *err)
+{
+    struct registry_call *call = work->upload->call;
+    if (++work->sessions >= SESSIONS_MAX)
+        return -1;
+    error_clear(err);
+    *err = ERROR_INIT;
+    upload_cancel(work->upload);
+    upload_clear(work->upload);
+    if (upload_start(work->upload, call, NULL, NULL, err) < 0)
+        return -1;
+    hasher_free(mem_take(work->hasher));
+    work->hashed = 0;
+    work->best = 0;
+    work->stuck = 0;
+    remember_session(work);
+    return 0;
+}
+
+// Did all of it arrive, and only the answer was lost? 1, 0, -1.
+static int arrived(struct work *work, struct error *err)
+{
+    return registry_call_blob_head(work->upload->call, &work->push->digest, NULL, err);
+}
+
+static bool counts_as_progress(struct work *work)
+{
+    if (work->upload->offset > work->best) {
+        work->best = work->upload->offset;
+        work->stuck = 0;
+        return true;
+    }
+    return ++work->stuck < STUCK_MAX;
+}
+
+// The connection broke, or the server stumbled: ask how far it got and go on from there. 1: it is all there.
+static int go_on(struct work *work, bool last, struct error *err)
+{
+    CLEANUP(error_clear) struct error why = ERROR_INIT;
+    work->chunks->session_good = true;
+    int there = last ? arrived(work, &why) : 0;
+    if (there != 0)
+        return there > 0 ? 1 : -1;
+    int gone = upload_ask_offset(work->upload, &why);
+    if (gone < 0)
+        return -1;
+    if (gone)
+        return new_session(work, err);
+    if (!counts_as_progress(work))
+        return -1;
+    if (work->push->monitor)
+        atomic_fetch_add_explicit(&work->push->monitor->retries, 1, memory_order_relaxed);
+    error_clear(err);
+    *err = ERROR_INIT;
+    remember_session(work);
+    return 0;
+}
+
+// 0: try again, 1: the blob is there after all, -1: err stands.
+static int recover(struct work *work, int64_t end, struct error *err)
+{
+    int64_t offset = work->upload->offset;
+    work->chunks->session_good = false;
+    if (work->chunks->source_failed) {
+        work->chunks->session_good = err->retryable;
+        return -1;
+    }
+    if (upload_too_large(err))
+        return blob_chunks_shrink(work->upload, end - offset) ? new_session(work, err) : -1;
+    if (upload_lost(err))
+        return new_session(work, err);
+    if (err->code == ERR_REGISTRY_UNREACHABLE)
+        return go_on(work, end == work->push->size, err);
+    work->chunks->session_good = err->retryable;
+    return -1;
+}
+
+int blob_chunks_run(struct blob_chunks *chunks, struct error *err)
+{
+    struct work work = {
+        .chunks = chunks, .push = chunks->push, .upload = chunks->upload, .best = chunks->upload->offset};
+    int result = 0;
+    chunks->source_failed = chunks->session_good = false;
+    remember_session(&work);
+    while (result == 0 && work.upload->open) {
+        int64_t end = chunk_end(&work);
+        if (send_chunk(&work, err) < 0)
+            result = recover(&work, end, err);
+        else
+            remember_session(&work);
+    }
+    hasher_free(work.hasher);
+    if (result == 1) {
+        error_clear(err);
+        *err = ERROR_INIT;
+        work.upload->open = false;
+        remember_session(&work);
+    }
+    return result < 0 ? -1 : 0;
+}
