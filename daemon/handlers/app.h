@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What handlers are given: borrowed pointers to the rooms they may ask. Filled by daemon.c before the server listens.
+// What handlers are given: borrowed pointers to the rooms they may ask. Filled by daemon.c before the server listens; all of
+// it outlives the server.
 #pragma once
 
 #include "http/router.h"
+#include "http/server.h"
 #include "jobs/engine.h"
 
 struct blob_store;
@@ -17,10 +19,10 @@ struct app {
     struct credentials *credentials;
     const char *contexts_directory;   // uploaded build contexts
     int64_t started_wall_ms;
-    bool (*ready)(void *arg, struct error *err); // for /readyz
+    bool (*ready)(void *arg, struct error *err); // for /readyz; NULL: ready
     void *ready_arg;
-    void (*server_stats)(void *arg, json_t *into); // for /metrics
-    void *server_stats_arg;
+    const struct server *server;      // for /metrics; NULL: none
 };
 
-extern const struct route app_routes[]; // routes.c
+extern const struct route app_routes[];      // routes.c
+extern const char *const app_page_paths[];   // routes.c, for server_options.page_paths

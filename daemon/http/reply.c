@@ -86,11 +86,20 @@ static void put_retry_after(struct request *request, const struct error *err, in
     header_default(request, "Retry-After", text);
 }
 
-void reply_problem(struct request *request, const struct error *err)
+void reply_problem_with(struct request *request, const struct error *err, json_t *take_members)
 {
     int status = error_http_status(err->code);
+    json_t *problem = error_to_json(err, request->path, request->id);
+    if (take_members)
+        json_object_update_missing(problem, take_members);
+    json_decref(take_members);
     put_retry_after(request, err, status);
-    reply_json_as(request, status, "application/problem+json", error_to_json(err, request->path, request->id));
+    reply_json_as(request, status, "application/problem+json", problem);
+}
+
+void reply_problem(struct request *request, const struct error *err)
+{
+    reply_problem_with(request, err, NULL);
 }
 
 struct stream *reply_stream(struct request *request, int status, const char *content_type, int64_t content_length,

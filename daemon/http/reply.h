@@ -9,6 +9,8 @@
 void reply_header(struct request *request, const char *name, const char *value); // before the reply; copies
 void reply_json(struct request *request, int status, json_t *take);
 void reply_problem(struct request *request, const struct error *err);           // RFC 9457, with instance and request_id
+// As reply_problem, with further members (RFC 9457 section 3.2); takes the object, NULL for none.
+void reply_problem_with(struct request *request, const struct error *err, json_t *take_members);
 void reply_bytes(struct request *request, int status, const char *content_type, const void *bytes, size_t len);
 void reply_empty(struct request *request, int status);
 

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The route table: what api/openapi.yaml promises, and nothing else (a test compares the two, both ways).
+#include "handlers/app.h"
+#include "handlers/operations.h"
+
+const struct route app_routes[] = {
+    {"GET", "/", "getRoot", RIGHT_READ, BODY_NONE, NULL, 0, root_get},
+    {"GET", "/healthz", "getHealth", RIGHT_NONE, BODY_NONE, NULL, 0, healthz_get},
+    {"GET", "/readyz", "getReadiness", RIGHT_NONE, BODY_NONE, NULL, 0, readyz_get},
+    {"GET", "/v1/version", "getVersion", RIGHT_READ, BODY_NONE, NULL, 0, version_get},
+    {"GET", "/openapi.json", "getOpenApi", RIGHT_READ, BODY_NONE, NULL, 0, openapi_get},
+    {"GET", "/metrics", "getMetrics", RIGHT_READ, BODY_NONE, NULL, 0, metrics_get},
+    {"GET", "/problems/{code}", "getProblem", RIGHT_READ, BODY_NONE, NULL, 0, problem_get},
+    {"POST", "/v1/jobs", "createJob", RIGHT_SUBMIT, BODY_JSON, NULL, 0, job_create},
+    {"GET", "/v1/jobs", "listJobs", RIGHT_READ, BODY_NONE, NULL, 0, job_list},
+    {"GET", "/v1/jobs/{id}", "getJob", RIGHT_READ, BODY_NONE, NULL, 0, job_get},
+    {"DELETE", "/v1/jobs/{id}", "deleteJob", RIGHT_SUBMIT, BODY_NONE, NULL, 0, job_delete},
+    {"GET", "/v1/jobs/{id}/events", "listJobEvents", RIGHT_READ, BODY_NONE, NULL, 0, job_events},
+    {"POST", "/v1/jobs/{id}/cancel", "cancelJob", RIGHT_SUBMIT, BODY_JSON, NULL, 0, job_cancel},
+    {"POST", "/v1/jobs/{id}/retry", "retryJob", RIGHT_SUBMIT, BODY_JSON, NULL, 0, job_retry},
+    {"GET", "/v1/events", "listEvents", RIGHT_READ, BODY_NONE, NULL, 0, event_list},
+    {"GET", "/v1/cache", "getCache", RIGHT_READ, BODY_NONE, NULL, 0, cache_get},
+    {"GET", "/v1/cache/blobs", "listCacheBlobs", RIGHT_READ, BODY_NONE, NULL, 0, cache_blobs},
+    {"POST", "/v1/cache/prune", "pruneCache", RIGHT_ADMIN, BODY_JSON, NULL, 0, cache_prune},
+    {"GET", "/v1/credentials", "listCredentials", RIGHT_READ, BODY_NONE, NULL, 0, credential_list},
+    {"DELETE", "/v1/credentials", "dropCredentials", RIGHT_ADMIN, BODY_NONE, NULL, 0, credential_drop},
+    {0},
+};
+
+// What the status page reads, see ui/index.html. Nothing that changes anything.
+const char *const app_page_paths[] = {
+    "/", "/v1/version", "/v1/jobs", "/v1/jobs/*", "/v1/events", "/v1/cache", "/problems/*", NULL,
+};
