@@ -6,9 +6,13 @@
 // Nothing is ever written to disk.
 #pragma once
 
+#include "base/error.h"
 #include "credentials/credential.h"
 #include "credentials/credential_set.h"
-#include "net/exchange.h"
+
+struct authorizer;
+struct host_table;
+struct transport;
 
 struct credentials;
 struct roots;

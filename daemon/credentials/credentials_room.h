@@ -3,6 +3,7 @@
 // What credentials.c, credentials_authorizer.c and credentials_list.c share. Of this room only.
 #pragma once
 
+#include "net/exchange.h"
 #include "credentials/credentials.h"
 #include "credentials/flight.h"
 #include "credentials/google.h"

@@ -4,6 +4,7 @@
 // for it. Of this room only; one worker.
 #pragma once
 
+#include "net/exchange.h"
 #include "registry/registry.h"
 #include "registry/registry_error.h"
 #include "registry/registry_traits.h"
