@@ -68,6 +68,8 @@ static bool knows_better(const struct candidate *a, const struct candidate *b)
         return rank(a) > 0;
     if (rank(a) != rank(b))
         return rank(a) > rank(b);
+    if (a->hidden != b->hidden)
+        return b->hidden;
     return rank(a) > 0 && a->priority > b->priority;
 }
 

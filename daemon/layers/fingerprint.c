@@ -58,16 +58,13 @@ bool fingerprint_racy(const struct timespec *stamp, const struct timespec *since
     return stamp->tv_sec > limit || (stamp->tv_sec == limit && stamp->tv_nsec >= since->tv_nsec);
 }
 
-static void add_state(struct fingerprint *fingerprint, const struct walk_item *item)
+static void add_state(struct fingerprint *fingerprint, const struct stat *st, bool slow_clock)
 {
-    const struct stat *st = item->st;
-    if (!st || item->kind != WALK_FILE)
-        return;
     int64_t state[] = {(int64_t)st->st_dev,     (int64_t)st->st_ino,      st->st_size,        st->st_mtim.tv_sec,
                        st->st_mtim.tv_nsec,     st->st_ctim.tv_sec,       st->st_ctim.tv_nsec, st->st_nlink > 1};
     add_bytes(fingerprint, state, sizeof(state));
-    if (fingerprint_racy(&st->st_mtim, &fingerprint->since, item->slow_clock) ||
-        fingerprint_racy(&st->st_ctim, &fingerprint->since, item->slow_clock))
+    if (fingerprint_racy(&st->st_mtim, &fingerprint->since, slow_clock) ||
+        fingerprint_racy(&st->st_ctim, &fingerprint->since, slow_clock))
         fingerprint->racy = true;
 }
 
@@ -79,7 +76,24 @@ void fingerprint_add(struct fingerprint *fingerprint, const struct walk_item *it
     add_text(fingerprint, item->target);
     if (item->data)
         add_bytes(fingerprint, item->data, (size_t)item->size);
-    add_state(fingerprint, item);
+    if (item->st && item->kind == WALK_FILE)
+        add_state(fingerprint, item->st, item->slow_clock);
+    for (size_t i = 0; item->entry && i < item->entry->n_xattrs; i++)
+        add_text(fingerprint, item->entry->xattrs[i]);
+}
+
+void fingerprint_add_tar(struct fingerprint *fingerprint, size_t index, const struct layer_entry *entry,
+                         const struct stat *st)
+{
+    int64_t numbers[] = {-1, (int64_t)index, entry->uid, entry->gid, entry->has_mtime, entry->mtime_s};
+    add_bytes(fingerprint, numbers, sizeof(numbers));
+    add_text(fingerprint, entry->to);
+    add_text(fingerprint, entry->mode);
+    add_text(fingerprint, entry->context.text);
+    for (size_t i = 0; i < entry->n_xattrs; i++)
+        add_text(fingerprint, entry->xattrs[i]);
+    if (entry->type == LAYER_TAR)
+        add_state(fingerprint, st, false);
 }
 
 void fingerprint_finish(struct fingerprint *fingerprint, struct digest *ret, bool *ret_stable)

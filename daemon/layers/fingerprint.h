@@ -17,6 +17,9 @@ struct fingerprint;
 struct fingerprint *fingerprint_new(const struct layer_spec *spec); // the moment from which changes count
 void fingerprint_free(struct fingerprint *fingerprint);             // NULL is fine
 void fingerprint_add(struct fingerprint *fingerprint, const struct walk_item *item);
+// A tar source (entry number `index`): its rules, and the state of its file or the digest of the context.
+void fingerprint_add_tar(struct fingerprint *fingerprint, size_t index, const struct layer_entry *entry,
+                         const struct stat *st);
 void fingerprint_finish(struct fingerprint *fingerprint, struct digest *ret, bool *ret_stable); // once
 
 // Can a change after `since` leave this time stamp as it is? slow: the clock of the file system is another machine's.

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/list.h"
 #include "layers/blocks.h"
+#include "layers/caller.h"
 #include "layers/compress.h"
 #include "layers/fingerprint.h"
 #include "layers/pack.h"
@@ -59,19 +60,74 @@ static int pack_blocks(const struct layer_spec *spec, struct tree *tree, const s
     return status;
 }
 
-int layer_pack(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
-               struct lanes *lanes, struct sink *out, struct monitor *monitor, struct layer_result *ret,
-               struct error *err)
+// --- the caller's rights -------------------------------------------------------------------------------------------
+
+// Files are opened with the rights of the caller, but the sink is the daemon's own.
+struct own_sink {
+    struct sink sink;
+    struct sink *inner;
+    struct caller *caller;
+};
+
+static int own_write(struct sink *sink, const void *bytes, size_t len, struct error *err)
 {
-    (void)caller;
-    *ret = (struct layer_result){0};
-    struct tree *tree = spec_to_tree(spec, roots, err);
+    struct own_sink *own = container_of(sink, struct own_sink, sink);
+    caller_leave(own->caller);
+    int status = sink_write(own->inner, bytes, len, err);
+    return status < 0 ? -1 : caller_enter(own->caller, err);
+}
+
+static const struct sink_ops OWN_SINK = {.write = own_write};
+
+// --- tars ----------------------------------------------------------------------------------------------------------
+
+// What a tar holds is read at another time than the state of its file: the layer is remembered only if that state was the
+// same before and after.
+static int fingerprint_around(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
+                              const struct digest *before, bool stable_before, struct layer_result *ret,
+                              struct error *err)
+{
+    if (layer_fingerprint(spec, roots, NULL, monitor, &ret->fingerprint, &ret->stable, err) < 0)
+        return -1;
+    if (!stable_before || !digest_equal(before, &ret->fingerprint))
+        ret->stable = false;
+    return 0;
+}
+
+static int pack_as_caller(const struct layer_spec *spec, const struct roots *roots, struct lanes *lanes, struct sink *out,
+                          struct monitor *monitor, struct layer_result *ret, struct error *err)
+{
+    struct digest before;
+    bool stable_before = false, tars = spec_has_tars(spec);
+    if (tars && layer_fingerprint(spec, roots, NULL, monitor, &before, &stable_before, err) < 0)
+        return -1;
+    struct tree *tree = spec_to_tree(spec, roots, true, monitor, err);
     if (!tree)
         return -1;
     int status = pack_blocks(spec, tree, roots, lanes, out, monitor, ret, err);
     tree_free(tree);
+    if (status == 0 && tars)
+        status = fingerprint_around(spec, roots, monitor, &before, stable_before, ret, err);
     return status;
 }
+
+int layer_pack(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *who,
+               struct lanes *lanes, struct sink *out, struct monitor *monitor, struct layer_result *ret,
+               struct error *err)
+{
+    *ret = (struct layer_result){0};
+    struct caller caller;
+    struct own_sink own = {.sink.ops = &OWN_SINK, .inner = out, .caller = &caller};
+    int status = caller_init(&caller, who, err);
+    if (status == 0)
+        status = caller_enter(&caller, err);
+    if (status == 0)
+        status = pack_as_caller(spec, roots, lanes, caller.apply ? &own.sink : out, monitor, ret, err);
+    caller_fini(&caller);
+    return status;
+}
+
+// --- fingerprint ---------------------------------------------------------------------------------------------------
 
 static int fingerprint_item(void *context, const struct walk_item *item, struct error *err)
 {
@@ -80,19 +136,48 @@ static int fingerprint_item(void *context, const struct walk_item *item, struct 
     return 0;
 }
 
-int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
-                      struct monitor *monitor, struct digest *ret, bool *ret_stable, struct error *err)
+static int fingerprint_tars(const struct layer_spec *spec, const struct roots *roots, struct fingerprint *fingerprint,
+                            struct error *err)
 {
-    (void)caller;
-    struct tree *tree = spec_to_tree(spec, roots, err);
+    for (size_t i = 0; i < spec->n_entries; i++) {
+        const struct layer_entry *entry = &spec->entries[i];
+        struct stat st;
+        if (entry->type != LAYER_TAR && entry->type != LAYER_CONTEXT)
+            continue;
+        if (spec_tar_state(entry, roots, &st, err) < 0)
+            return -1;
+        fingerprint_add_tar(fingerprint, i, entry, &st);
+    }
+    return 0;
+}
+
+static int fingerprint_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
+                                 struct digest *ret, bool *ret_stable, struct error *err)
+{
+    struct tree *tree = spec_to_tree(spec, roots, false, monitor, err);
     if (!tree)
         return -1;
     struct fingerprint *fingerprint = fingerprint_new(spec);
-    int status = walk_run(spec, tree, roots, 0, monitor, fingerprint_item, fingerprint, err);
+    int status = fingerprint_tars(spec, roots, fingerprint, err);
+    if (status == 0)
+        status = walk_run(spec, tree, roots, 0, monitor, fingerprint_item, fingerprint, err);
     if (status == 0)
         fingerprint_finish(fingerprint, ret, ret_stable);
     fingerprint_free(fingerprint);
     tree_free(tree);
+    return status;
+}
+
+int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *who,
+                      struct monitor *monitor, struct digest *ret, bool *ret_stable, struct error *err)
+{
+    struct caller caller;
+    int status = caller_init(&caller, who, err);
+    if (status == 0)
+        status = caller_enter(&caller, err);
+    if (status == 0)
+        status = fingerprint_as_caller(spec, roots, monitor, ret, ret_stable, err);
+    caller_fini(&caller);
     return status;
 }
 

@@ -66,6 +66,7 @@ struct pack *pack_new(struct blocks *blocks, struct error *err)
     pack->entry = archive_entry_new();
     if (charset_enter(&pack->charset, err) == 0 &&
         check(pack, archive_write_set_format_pax_restricted(pack->archive), "-") == 0 &&
+        check(pack, archive_write_set_format_option(pack->archive, "pax", "xattrheader", "SCHILY"), "-") == 0 &&
         check(pack, archive_write_set_bytes_per_block(pack->archive, 0), "-") == 0 &&
         check(pack, archive_write_open(pack->archive, pack, NULL, write_callback, NULL), "-") == 0)
         return pack;
@@ -102,6 +103,10 @@ static void describe(struct pack *pack, const struct walk_item *item)
     archive_entry_set_gid(entry, item->gid);
     archive_entry_set_mtime(entry, item->mtime_s, 0);
     archive_entry_set_size(entry, 0);
+    for (size_t i = 0; item->xattrs && i < item->xattrs->n; i++) {
+        const struct xattr *xattr = &item->xattrs->items[i];
+        archive_entry_xattr_add_entry(entry, xattr->name, xattr->value, xattr->len);
+    }
 }
 
 static int write_header(struct pack *pack, const struct walk_item *item)
@@ -142,7 +147,8 @@ static ssize_t read_in_place(struct pack *pack, const struct walk_item *item, in
     size_t want = left < (int64_t)room ? (size_t)left : room;
     ssize_t got;
     do
-        got = read(item->fd, place, want);
+        got = item->member ? pread(item->fd, place, want, item->member->offset + item->size - left)
+                           : read(item->fd, place, want);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return source_fail(pack->err, errno, "reading", item->shown);
@@ -170,19 +176,29 @@ static int write_from_disk(struct pack *pack, const struct walk_item *item)
             return fail_short(pack, item, left);
         left -= got;
     }
+    if (!item->st)
+        return 0;
     struct stat now;
     if (fstat(item->fd, &now) < 0)
         return source_fail(pack->err, errno, "reading", item->shown);
     return source_check_same(item->st, &now, item->shown, pack->err);
 }
 
+// The path under which the same file of the same source was written before, or NULL.
+static const char *find_first_name(struct pack *pack, const struct walk_item *item)
+{
+    if (item->st && item->st->st_nlink > 1)
+        return links_meet(pack->links, item->entry, item->st->st_dev, item->st->st_ino, item->path);
+    if (item->member && item->member->link_id != 0)
+        return links_meet(pack->links, item->entry, 0, item->member->link_id, item->path);
+    return NULL;
+}
+
 static int write_file(struct pack *pack, const struct walk_item *item)
 {
-    if (item->st && item->st->st_nlink > 1) {
-        const char *first = links_meet(pack->links, item->entry, item->st->st_dev, item->st->st_ino, item->path);
-        if (first)
-            return write_hard_link(pack, item, first);
-    }
+    const char *first = find_first_name(pack, item);
+    if (first)
+        return write_hard_link(pack, item, first);
     if (blocks_boundary(pack->blocks, item->path, item->size, pack->err) < 0)
         return -1;
     describe(pack, item);

@@ -146,6 +146,28 @@ int source_stat(int dirfd, const char *path, struct stat *ret, const char *shown
     return 0;
 }
 
+char *source_read_small(int fd, const struct stat *st, size_t max, size_t *ret_len, const char *shown, struct error *err)
+{
+    AUTO_FREE char *quoted = str_quote(shown, SHOWN_MAX);
+    if (st->st_size > (off_t)max) {
+        error_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes", quoted, max);
+        return NULL;
+    }
+    AUTO_FREE char *text = mem_alloc((size_t)st->st_size + 1);
+    ssize_t got = pread(fd, text, (size_t)st->st_size, 0);
+    struct stat now;
+    if (got < 0 || fstat(fd, &now) < 0) {
+        source_fail(err, errno, "reading", shown);
+        return NULL;
+    }
+    if (got != st->st_size)
+        now.st_size = got;
+    if (source_check_same(st, &now, shown, err) < 0)
+        return NULL;
+    *ret_len = (size_t)got;
+    return mem_take(text);
+}
+
 static bool is_one_of(long type, const long *types, size_t count)
 {
     for (size_t i = 0; i < count; i++)

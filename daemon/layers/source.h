@@ -24,6 +24,8 @@ int source_open_file(int dirfd, const char *path, struct stat *ret, const char *
 // The text of a link, read through a descriptor of the link itself; caller frees.
 char *source_read_link(int dirfd, const char *path, struct stat *ret, const char *shown, struct error *err);
 int source_stat(int dirfd, const char *path, struct stat *ret, const char *shown, struct error *err);
+// The whole of a small open file; caller frees. ERR_TOO_LARGE, ERR_SOURCE_CHANGED.
+char *source_read_small(int fd, const struct stat *st, size_t max, size_t *ret_len, const char *shown, struct error *err);
 // proc, sysfs and their kind are no source of files. *ret_remote: time stamps come from another machine's clock.
 int source_check_filesystem(int fd, bool *ret_remote, const char *shown, struct error *err);
 // What may not enter a layer, by file type: ERR_UNSUPPORTED_FILE naming the kind, unless regular, directory or link.

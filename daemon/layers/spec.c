@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The first thing that a pack and a fingerprint do. Priorities are the numbers of the entries.
 #include "layers/spec.h"
 
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include "layers/compress.h"
 #include "layers/mode.h"
 #include "layers/source.h"
+#include "layers/unpack.h"
 #include "layers/walk.h"
 
 static void free_texts(char **texts, size_t count)
@@ -157,31 +160,128 @@ static int add_named(struct tree *tree, const struct layer_entry *entry, size_t 
     return 0;
 }
 
-static int add_entry(struct tree *tree, const struct layer_entry *entry, size_t priority, const struct roots *roots,
-                     struct error *err)
+// --- tars ----------------------------------------------------------------------------------------------------------
+
+struct tar_source {
+    int fd;                    // LAYER_TAR
+    struct reader_at *reader;  // LAYER_CONTEXT
+    int64_t offset;
+    const char *shown;
+};
+
+static ssize_t read_tar(void *context, void *buffer, size_t len, struct error *err)
 {
-    if (layer_path_check(entry->to, err) < 0)
+    struct tar_source *source = context;
+    if (source->reader) {
+        ssize_t got = reader_at_read(source->reader, buffer, len, source->offset, err);
+        source->offset += got > 0 ? got : 0;
+        return got;
+    }
+    ssize_t got;
+    do
+        got = read(source->fd, buffer, len);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? source_fail(err, errno, "reading", source->shown) : got;
+}
+
+static int open_tar(const struct layer_entry *entry, const struct roots *roots, struct stat *ret, struct error *err)
+{
+    if (look_at_source(entry, roots, ret, err) < 0)
         return -1;
-    if (entry->n_exclude || entry->n_ignore_files || entry->n_xattrs || entry->symlinks == LAYER_SYMLINKS_FOLLOW)
-        return error_set(err, ERR_INVALID_REQUEST, "exclude, ignore_files, xattrs and symlinks: follow are not supported yet");
+    AUTO_FREE char *quoted = str_quote(entry->from, 512);
+    if (!S_ISREG(ret->st_mode))
+        return error_set(err, ERR_UNSUPPORTED_FILE, "%s is not a tar: it is a directory", quoted);
+    int fd = roots_open(roots, entry->from, O_RDONLY, 0, err);
+    if (fd < 0)
+        return -1;
+    struct stat now;
+    if (fstat(fd, &now) == 0 && source_check_same(ret, &now, entry->from, err) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int add_tar(struct tree *tree, const struct layer_spec *spec, size_t priority, const struct roots *roots,
+                   struct monitor *monitor, struct error *err)
+{
+    const struct layer_entry *entry = &spec->entries[priority];
+    struct stat before, after;
+    struct tar_source source = {.fd = -1, .shown = entry->from};
+    AUTO_CLOSE int fd = -1;
+    if (entry->type == LAYER_CONTEXT) {
+        if (!entry->context_reader)
+            return error_set(err, ERR_NOT_FOUND, "the context %s is not there", entry->context.text);
+        source.reader = entry->context_reader;
+        source.shown = entry->context.text;
+    } else {
+        source.fd = fd = open_tar(entry, roots, &before, err);
+        if (fd < 0)
+            return -1;
+    }
+    if (unpack_add(tree, entry, priority, read_tar, &source, spec->spool, source.shown, monitor, err) < 0)
+        return -1;
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &after) < 0)
+        return source_fail(err, errno, "reading", entry->from);
+    return source_check_same(&before, &after, entry->from, err);
+}
+
+bool spec_has_tars(const struct layer_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_entries; i++)
+        if (spec->entries[i].type == LAYER_TAR || spec->entries[i].type == LAYER_CONTEXT)
+            return true;
+    return false;
+}
+
+int spec_tar_state(const struct layer_entry *entry, const struct roots *roots, struct stat *ret, struct error *err)
+{
+    *ret = (struct stat){0};
+    return entry->type == LAYER_TAR ? look_at_source(entry, roots, ret, err) : 0;
+}
+
+// --- all together --------------------------------------------------------------------------------------------------
+
+static int check_names(const struct layer_entry *entry, struct error *err)
+{
+    for (size_t i = 0; i < entry->n_ignore_files; i++) {
+        const char *name = entry->ignore_files[i];
+        if (*name == '\0' || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            return error_set(err, ERR_INVALID_REQUEST, "ignore_files takes plain names such as \".dockerignore\"");
+    }
+    for (size_t i = 0; i < entry->n_xattrs; i++)
+        if (!strchr(entry->xattrs[i], '.') || str_starts(entry->xattrs[i], "trusted."))
+            return error_set(err, ERR_INVALID_REQUEST,
+                             "xattrs takes names such as \"user.x\" or \"security.capability\", and none of trusted.*");
+    return 0;
+}
+
+static int add_entry(struct tree *tree, const struct layer_spec *spec, size_t priority, const struct roots *roots,
+                     bool unpack, struct monitor *monitor, struct error *err)
+{
+    const struct layer_entry *entry = &spec->entries[priority];
+    if (layer_path_check(entry->to, err) < 0 || check_names(entry, err) < 0)
+        return -1;
     switch (entry->type) {
     case LAYER_COPY:
         return add_copy(tree, entry, priority, roots, err);
     case LAYER_TAR:
     case LAYER_CONTEXT:
-        return error_set(err, ERR_INVALID_REQUEST, "tar sources are not supported yet");
+        return unpack ? add_tar(tree, spec, priority, roots, monitor, err) : 0;
     default:
         return add_named(tree, entry, priority, err);
     }
 }
 
-struct tree *spec_to_tree(const struct layer_spec *spec, const struct roots *roots, struct error *err)
+struct tree *spec_to_tree(const struct layer_spec *spec, const struct roots *roots, bool unpack, struct monitor *monitor,
+                          struct error *err)
 {
     if (compress_level_check(spec->algorithm, spec->level, err) < 0)
         return NULL;
     struct tree *tree = tree_new();
     for (size_t i = 0; i < spec->n_entries; i++) {
-        if (add_entry(tree, &spec->entries[i], i, roots, err) == 0)
+        if (add_entry(tree, spec, i, roots, unpack, monitor, err) == 0)
             continue;
         if (!err->pointer)
             err->pointer = mem_strdup_null(spec->entries[i].pointer);

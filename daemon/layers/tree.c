@@ -24,12 +24,14 @@ struct tree {
     size_t n_nodes;
     struct chunk *chunks;
     uint64_t key[2];
+    int spool;
 };
 
 struct tree *tree_new(void)
 {
     struct tree *tree = mem_new(struct tree);
     tree->n_slots = 64;
+    tree->spool = -1;
     tree->slots = mem_calloc(tree->n_slots, sizeof(*tree->slots));
     tree->root = mem_calloc(1, sizeof(*tree->root) + 1);
     tree->made = tree->root;
@@ -52,7 +54,18 @@ void tree_free(struct tree *tree)
         free(chunk);
     }
     free(tree->slots);
+    mem_close_fd(&tree->spool);
     free(tree);
+}
+
+void tree_set_spool(struct tree *tree, int fd)
+{
+    tree->spool = fd;
+}
+
+int tree_spool(const struct tree *tree)
+{
+    return tree->spool;
 }
 
 struct tree_node *tree_root(struct tree *tree)
@@ -141,16 +154,64 @@ static void put_op(struct tree_node *node, struct tree_op *op)
     *place = op;
 }
 
+// The next component of a path that counts, without empty ones and "."; NULL at the end.
+static const char *next_component(const char **path, size_t *ret_len)
+{
+    for (;;) {
+        *path += strspn(*path, "/");
+        const char *name = *path;
+        *ret_len = strcspn(name, "/");
+        *path += *ret_len;
+        if (*ret_len == 0)
+            return NULL;
+        if (!(*ret_len == 1 && *name == '.'))
+            return name;
+    }
+}
+
+struct tree_node *tree_find_path(struct tree *tree, const char *path)
+{
+    struct tree_node *node = tree->root;
+    size_t len;
+    for (const char *name; node && (name = next_component(&path, &len));)
+        node = find_slot(tree, node, name, len)->node;
+    return node;
+}
+
+static bool is_directory(enum tree_kind kind)
+{
+    return kind == TREE_SOURCE_DIRECTORY || kind == TREE_DIRECTORY || kind == TREE_OPAQUE;
+}
+
+static bool holds_file(const struct tree_node *node, size_t priority)
+{
+    const struct tree_op *op = node->ops;
+    while (op && op->priority > priority)
+        op = op->next;
+    return op && op->priority == priority && !is_directory(op->kind);
+}
+
+bool tree_blocked(struct tree *tree, const char *path, size_t priority, bool directory)
+{
+    const struct tree_node *node = tree->root;
+    size_t len;
+    for (const char *name; (name = next_component(&path, &len));) {
+        if (holds_file(node, priority))
+            return true;
+        node = find_slot(tree, node, name, len)->node;
+        if (!node)
+            return false;
+    }
+    return !directory && node->first_child && node->top >= priority;
+}
+
 struct tree_op *tree_add(struct tree *tree, const char *path, enum tree_kind kind, size_t priority,
                          const struct layer_entry *entry)
 {
     struct tree_node *node = tree->root;
-    for (const char *next = path; *next;) {
-        size_t len = strcspn(next, "/");
-        if (len > 0 && !(len == 1 && *next == '.'))
-            node = child_of(tree, node, next, len, priority);
-        next += len + (next[len] == '/');
-    }
+    size_t len;
+    for (const char *name; (name = next_component(&path, &len));)
+        node = child_of(tree, node, name, len, priority);
     struct tree_op *op = tree_alloc(tree, sizeof(*op));
     op->kind = kind;
     op->priority = priority;

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "layers/layer.h"
+#include "layers/xattrs.h"
 
 enum tree_kind {
     TREE_SOURCE_DIRECTORY, // a copied directory: its contents land here
@@ -28,8 +29,7 @@ struct tree_member {
     int64_t size;
     int64_t offset;   // of the content in the spool
     uint64_t link_id; // equal and not 0: hard links of each other
-    const struct layer_xattr *xattrs;
-    size_t n_xattrs;
+    struct xattrs xattrs;
     char target[];    // of a symlink
 };
 
@@ -61,6 +61,13 @@ struct tree_node *tree_find(struct tree *tree, const struct tree_node *parent, c
 // priority a later call replaces the earlier one of the same path.
 struct tree_op *tree_add(struct tree *tree, const char *path, enum tree_kind kind, size_t priority,
                          const struct layer_entry *entry);
-// Memory that lives as long as the tree.
+// Can an operation of this priority not stand at the path, because one of the same priority that is no directory stands
+// above it, or, if this is none itself, because others stand below? (Two members of one tar that do not fit together.)
+bool tree_blocked(struct tree *tree, const char *path, size_t priority, bool directory);
+struct tree_node *tree_find_path(struct tree *tree, const char *path); // or NULL
+// Memory that lives as long as the tree; zeroed.
 void *tree_alloc(struct tree *tree, size_t bytes);
+// Where the contents of members lie. The tree takes the descriptor; −1 without tars.
+void tree_set_spool(struct tree *tree, int fd);
+int tree_spool(const struct tree *tree);
 size_t tree_nodes(const struct tree *tree);

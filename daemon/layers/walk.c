@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "layers/follow.h"
 #include "layers/walk_visit.h"
 #include "layers/walker.h"
 
@@ -41,6 +42,27 @@ static int find_type(struct walker *walker, const struct origin *origin, uint8_t
     return 0;
 }
 
+// A link that is followed: what it leads to inside the build root stands in its place.
+static int follow(struct walker *walker, const struct origin *origin, struct candidate *made, struct error *err)
+{
+    struct stat st;
+    const char *shown = walker_show(walker, origin);
+    made->fd = follow_open(walker->roots, shown, walker->flags & WALK_READ, &st, err);
+    if (made->fd < 0)
+        return -1;
+    made->directory = S_ISDIR(st.st_mode);
+    made->type = made->directory ? DT_DIR : DT_REG;
+    for (size_t i = 0; made->directory && i < walker->n_frames; i++)
+        for (size_t j = 0; j < walker->frames[i].n_origins; j++) {
+            const struct origin *above = &walker->frames[i].origins[j];
+            if (!above->node && above->priority == origin->priority && above->dev == st.st_dev && above->ino == st.st_ino)
+                return follow_fail(shown, "leads back to a directory above it", err);
+        }
+    if (made->directory && origin->followed >= WALKER_FOLLOW_MAX)
+        return follow_fail(shown, "is one of too many links within each other", err);
+    return 0;
+}
+
 static int add_disk_candidate(struct walker *walker, const struct frame *frame, const struct source_name *name,
                               struct error *err)
 {
@@ -48,6 +70,11 @@ static int add_disk_candidate(struct walker *walker, const struct frame *frame, 
     uint8_t type = name->type;
     if (find_type(walker, origin, &type, err) < 0)
         return -1;
+    const char *below = walker_below(walker, origin);
+    bool hidden = ignore_excludes(origin->ignore, below);
+    bool links = type == DT_LNK && origin->entry->symlinks == LAYER_SYMLINKS_FOLLOW;
+    if (hidden && ((type != DT_DIR && !links) || !ignore_reaches_below(origin->ignore, below)))
+        return 0;
     const char *shown = walker_show(walker, origin);
     if (check_name(frame->names.text + name->offset, shown, err) < 0 || source_check_kind(DTTOIF(type), shown, err) < 0)
         return -1;
@@ -56,7 +83,8 @@ static int add_disk_candidate(struct walker *walker, const struct frame *frame, 
     made->origin = name->origin;
     made->type = type;
     made->directory = type == DT_DIR;
-    return 0;
+    made->hidden = hidden;
+    return links ? follow(walker, origin, made, err) : 0;
 }
 
 // All that the origins have for the name at `first`; *ret_end is the next other name.
@@ -87,6 +115,7 @@ struct opening {
     size_t n;
     struct stat st; // of the directory that says what the frame looks like
     bool has_st;
+    struct xattrs xattrs;
 };
 
 static struct origin *add_origin(struct opening *opening)
@@ -95,14 +124,6 @@ static struct origin *add_origin(struct opening *opening)
     struct origin *made = &opening->origins[opening->n++];
     *made = (struct origin){.fd = -1};
     return made;
-}
-
-static void abandon(struct opening *opening)
-{
-    for (size_t i = 0; i < opening->n; i++)
-        if (opening->origins[i].owns_fd)
-            mem_close_fd(&opening->origins[i].fd);
-    free(opening->origins);
 }
 
 static void add_node_origin(struct opening *opening, const struct candidate *candidate, size_t floor)
@@ -137,11 +158,14 @@ static int open_source(struct walker *walker, const struct tree_op *op, struct o
     if (st->st_dev != op->dev || st->st_ino != op->ino)
         return source_fail(err, ESTALE, "reading", op->entry->from);
     made->dev = st->st_dev;
+    made->ino = st->st_ino;
+    if (ignore_new(&made->ignore, op->entry, err) < 0)
+        return -1;
     return source_check_filesystem(made->fd, &made->remote, op->entry->from, err);
 }
 
-static int open_subdirectory(struct walker *walker, const struct candidate *candidate, struct origin *made,
-                             struct stat *st, struct error *err)
+static int open_subdirectory(struct walker *walker, struct candidate *candidate, struct origin *made, struct stat *st,
+                             struct error *err)
 {
     const struct origin *parent = &walker_top(walker)->origins[candidate->origin];
     const char *shown = walker_show(walker, parent);
@@ -149,16 +173,24 @@ static int open_subdirectory(struct walker *walker, const struct candidate *cand
     made->priority = parent->priority;
     made->mount = parent->mount;
     made->rel = names_begin(walker);
-    made->fd = source_open_directory(parent->fd, walker->path + parent->rel, st, shown, err);
+    made->pinned = candidate->fd >= 0;
+    made->followed = parent->followed + made->pinned;
+    made->fd = made->pinned ? candidate->fd
+                            : source_open_directory(parent->fd, walker->path + parent->rel, st, shown, err);
+    candidate->fd = -1;
     if (made->fd < 0)
         return -1;
     made->owns_fd = true;
+    if (made->pinned && fstat(made->fd, st) < 0)
+        return source_fail(err, errno, "reading", shown);
     made->dev = st->st_dev;
+    made->ino = st->st_ino;
     made->remote = parent->remote;
+    made->ignore = ignore_enter(parent->ignore, walker_below(walker, parent));
     return st->st_dev == parent->dev ? 0 : source_check_filesystem(made->fd, &made->remote, shown, err);
 }
 
-static int open_candidate(struct walker *walker, const struct candidate *candidate, const struct choice *choice,
+static int open_candidate(struct walker *walker, struct candidate *candidate, const struct choice *choice,
                           struct opening *opening, struct error *err)
 {
     add_node_origin(opening, candidate, choice->floor);
@@ -169,11 +201,13 @@ static int open_candidate(struct walker *walker, const struct candidate *candida
     struct origin *made = add_origin(opening);
     if ((op ? open_source(walker, op, made, &st, err) : open_subdirectory(walker, candidate, made, &st, err)) < 0)
         return -1;
-    if (candidate == choice->attributes) {
-        opening->st = st;
-        opening->has_st = true;
-    }
-    return 0;
+    if (candidate != choice->attributes)
+        return 0;
+    opening->st = st;
+    opening->has_st = true;
+    if (!(walker->flags & WALK_READ))
+        return 0;
+    return xattrs_read(&opening->xattrs, made->entry, made->fd, walker->shown, err);
 }
 
 static int visit_whiteouts(struct walker *walker, struct error *err);
@@ -183,17 +217,19 @@ static int enter(struct walker *walker, const struct choice *choice, struct erro
 {
     struct opening opening = {0};
     for (size_t i = 0; i < walker->candidates.n; i++) {
-        const struct candidate *candidate = &walker->candidates.items[i];
+        struct candidate *candidate = &walker->candidates.items[i];
         if (!candidate->directory || candidate->priority < choice->floor)
             continue;
         if (open_candidate(walker, candidate, choice, &opening, err) < 0) {
-            abandon(&opening);
+            walker_end_origins(opening.origins, opening.n);
+            xattrs_clear(&opening.xattrs);
             return -1;
         }
     }
     const struct frame *above = walker_top(walker);
     bool gone_above = above && above->gone_below;
     struct frame *frame = walker_push(walker, opening.origins, opening.n, choice->floor, err);
+    walker_top(walker)->xattrs = opening.xattrs;
     if (!frame)
         return -1;
     frame->gone_below = gone_above || choice->opaque;

@@ -15,6 +15,7 @@
 #include "base/monitor.h"
 #include "layers/layer.h"
 #include "layers/tree.h"
+#include "layers/xattrs.h"
 
 enum walk_kind { WALK_DIRECTORY, WALK_FILE, WALK_SYMLINK, WALK_WHITEOUT, WALK_OPAQUE };
 
@@ -30,8 +31,9 @@ struct walk_item {
     int64_t size;                     // of a file
     const char *target;               // of a symlink
     const void *data;                 // an inline file's bytes
-    const struct tree_member *member; // a tar's file or NULL
-    int fd;                           // a file on disk, open at its start (WALK_READ), else −1
+    const struct tree_member *member; // of a tar, else NULL
+    const struct xattrs *xattrs;      // the listed extended attributes that it has (WALK_READ)
+    int fd;                           // a file on disk, open at its start (WALK_READ), or the spool of a tar; else −1
     const struct stat *st;            // of the file on disk; NULL if it is none
     bool slow_clock;                  // st's time stamps come from another machine
     const char *shown;                // where it came from, for problems

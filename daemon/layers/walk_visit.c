@@ -26,6 +26,8 @@ static int flush_pending(struct walker *walker, struct error *err)
         char kept = walker->path[frame->path_len];
         walker->path[frame->path_len] = '\0';
         frame->item.path = walker->path;
+        if (!frame->item.xattrs)
+            frame->item.xattrs = &frame->xattrs;
         int status = walker->visit(walker->context, &frame->item, err);
         walker->path[frame->path_len] = kept;
         if (status < 0)
@@ -61,7 +63,18 @@ static int visit_opened(struct walker *walker, const struct layer_entry *entry, 
     struct walk_item item = {.kind = WALK_FILE, .fd = fd, .st = st, .size = st->st_size, .slow_clock = remote,
                              .shown = shown};
     apply_rules(walker, entry, st->st_mode, &item);
+    CLEANUP(xattrs_clear) struct xattrs xattrs = {0};
+    if (fd >= 0 && xattrs_read(&xattrs, entry, fd, shown, err) < 0)
+        return -1;
+    item.xattrs = &xattrs;
     return visit(walker, &item, err);
+}
+
+// A file may be a mount of its own.
+static int check_device(const struct origin *origin, int fd, const struct stat *st, const char *shown, struct error *err)
+{
+    bool remote;
+    return st->st_dev == origin->dev ? 0 : source_check_filesystem(fd, &remote, shown, err);
 }
 
 static int visit_disk_file(struct walker *walker, const struct origin *origin, struct error *err)
@@ -69,7 +82,20 @@ static int visit_disk_file(struct walker *walker, const struct origin *origin, s
     struct stat st;
     const char *shown = walker_show(walker, origin);
     AUTO_CLOSE int fd = source_open_file(origin->fd, walker->path + origin->rel, &st, shown, err);
-    return fd < 0 ? -1 : visit_opened(walker, origin->entry, fd, &st, origin->remote, shown, err);
+    if (fd < 0 || check_device(origin, fd, &st, shown, err) < 0)
+        return -1;
+    return visit_opened(walker, origin->entry, fd, &st, origin->remote, shown, err);
+}
+
+static int visit_followed(struct walker *walker, const struct origin *origin, int fd, struct error *err)
+{
+    struct stat st;
+    const char *shown = walker_show(walker, origin);
+    if (fstat(fd, &st) < 0)
+        return source_fail(err, errno, "reading", shown);
+    if (check_device(origin, fd, &st, shown, err) < 0)
+        return -1;
+    return visit_opened(walker, origin->entry, walker->flags & WALK_READ ? fd : -1, &st, origin->remote, shown, err);
 }
 
 static int stat_disk_file(struct walker *walker, const struct origin *origin, struct error *err)
@@ -125,6 +151,8 @@ static int visit_inline_file(struct walker *walker, const struct tree_op *op, st
     if (member) {
         item.data = NULL;
         item.size = member->size;
+        item.fd = tree_spool(walker->tree);
+        item.xattrs = &member->xattrs;
     }
     apply_rules(walker, entry, member ? member->mode : 0644, &item);
     return visit(walker, &item, err);
@@ -190,6 +218,8 @@ int walk_visit_file(struct walker *walker, const struct candidate *candidate, st
     if (candidate->op)
         return visit_op(walker, candidate->op, err);
     const struct origin *origin = &walker_top(walker)->origins[candidate->origin];
+    if (candidate->fd >= 0)
+        return visit_followed(walker, origin, candidate->fd, err);
     if (candidate->type == DT_LNK)
         return visit_disk_link(walker, origin, err);
     return walker->flags & WALK_READ ? visit_disk_file(walker, origin, err) : stat_disk_file(walker, origin, err);
@@ -236,6 +266,8 @@ static bool describe(const struct walker *walker, const struct candidate *source
     const struct tree_op *op = source->op;
     const struct layer_entry *entry = op ? op->entry : walker->frames[walker->n_frames - 2].origins[source->origin].entry;
     item->member = op ? op->member : NULL;
+    if (item->member)
+        item->xattrs = &item->member->xattrs;
     apply_rules(walker, entry, item->member ? item->member->mode : st ? st->st_mode : 0755, item);
     return true;
 }

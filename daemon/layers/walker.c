@@ -22,11 +22,13 @@ int walker_init(struct walker *walker, const struct layer_spec *spec, struct err
     return 0;
 }
 
-static void end_origins(struct origin *origins, size_t n_origins)
+void walker_end_origins(struct origin *origins, size_t n_origins)
 {
-    for (size_t i = 0; i < n_origins; i++)
-        if (origins[i].owns_fd)
+    for (size_t i = 0; i < n_origins; i++) {
+        if (origins[i].owns_fd && origins[i].fd >= 0)
             close(origins[i].fd);
+        ignore_free(origins[i].ignore);
+    }
     free(origins);
 }
 
@@ -48,8 +50,9 @@ struct frame *walker_top(struct walker *walker)
 void walker_pop(struct walker *walker)
 {
     struct frame *frame = &walker->frames[--walker->n_frames];
-    end_origins(frame->origins, frame->n_origins);
+    walker_end_origins(frame->origins, frame->n_origins);
     source_names_clear(&frame->names);
+    xattrs_clear(&frame->xattrs);
 }
 
 int walker_set_name(struct walker *walker, const struct frame *frame, const char *name, struct error *err)
@@ -67,6 +70,11 @@ int walker_set_name(struct walker *walker, const struct frame *frame, const char
     memcpy(walker->path + at, name, len + 1);
     walker->path_len = at + len;
     return 0;
+}
+
+const char *walker_below(const struct walker *walker, const struct origin *origin)
+{
+    return walker->path_len <= origin->mount ? "" : walker->path + origin->mount;
 }
 
 const char *walker_show(struct walker *walker, const struct origin *origin)
@@ -91,11 +99,40 @@ static int compare_names(const void *a, const void *b, void *text)
     return order != 0 ? order : (left->origin > right->origin) - (left->origin < right->origin);
 }
 
+static int read_ignore_file(struct walker *walker, const struct origin *origin, const char *name, struct error *err)
+{
+    struct stat st;
+    AUTO_FREE char *shown = mem_printf("%s/%s", walker_show(walker, origin), name);
+    AUTO_CLOSE int fd = source_open_file(origin->fd, name, &st, shown, err);
+    if (fd < 0)
+        return -1;
+    size_t len;
+    AUTO_FREE char *text = source_read_small(fd, &st, IGNORE_FILE_MAX, &len, shown, err);
+    return text ? ignore_add_file(origin->ignore, walker_below(walker, origin), text, len, shown, err) : -1;
+}
+
+// The ignore files among the names of a directory, in the order of the request.
+static int read_ignore_files(struct walker *walker, const struct origin *origin, uint32_t index,
+                             const struct source_names *names, size_t first, struct error *err)
+{
+    const struct layer_entry *entry = origin->entry;
+    for (size_t i = 0; origin->ignore && i < entry->n_ignore_files; i++)
+        for (size_t j = first; j < names->n_items; j++)
+            if (names->items[j].origin == index && names->items[j].type != DT_DIR &&
+                strcmp(names->text + names->items[j].offset, entry->ignore_files[i]) == 0 &&
+                read_ignore_file(walker, origin, entry->ignore_files[i], err) < 0)
+                return -1;
+    return 0;
+}
+
 static int list_origin(struct walker *walker, const struct origin *origin, uint32_t index, struct source_names *names,
                        struct error *err)
 {
+    size_t first = names->n_items;
     if (!origin->node)
-        return source_list(origin->fd, index, names, walker_show(walker, origin), err);
+        return source_list(origin->fd, index, names, walker_show(walker, origin), err) < 0
+                   ? -1
+                   : read_ignore_files(walker, origin, index, names, first, err);
     for (const struct tree_node *child = origin->node->first_child; child; child = child->next_sibling)
         if (source_names_add(names, child->name, index, DT_UNKNOWN) < 0)
             return error_set(err, ERR_TOO_LARGE, "a directory of the layer has more than %d names", SOURCE_NAMES_MAX);
@@ -112,7 +149,7 @@ static void borrow_descriptors(struct walker *walker, struct frame *frame)
         for (size_t j = 0; j < above->n_origins; j++) {
             struct origin *origin = &frame->origins[i];
             const struct origin *parent = &above->origins[j];
-            if (!origin->owns_fd || parent->node || origin->priority != parent->priority ||
+            if (!origin->owns_fd || origin->pinned || parent->node || origin->priority != parent->priority ||
                 origin->mount != parent->mount)
                 continue;
             close(origin->fd);
