@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One logical request: authorise, send, follow redirects, answer a challenge. Called by registry and credentials, and by
-// transfer for its own ways of sending. What must hold: each request that is sent is built from the caller's call and
-// the verdict on its own URL; nothing is carried over from the request before, and once a redirect has led away from
-// the origin no credential is sent any more, wherever it leads next.
+// One logical request: authorise, send, follow redirects, answer a challenge. Called by registry and
+// credentials, and by transfer for its own ways of sending. What must hold: each request that is sent is
+// built from the caller's call and the verdict on its own URL; nothing is carried over from the request
+// before, and once a redirect has led away from the origin no credential is sent any more, wherever it leads
+// next.
 #include "net/exchange.h"
 
 #include <stdlib.h>
@@ -17,15 +18,16 @@ enum { HOPS_MAX = 10, ROUNDS_MAX = 2 };
 struct exchange_walk {
     struct exchange exchange;
     const struct http_call *call;
-    struct url url;                 // where the next request goes
+    struct url url; // where the next request goes
     struct url_verdict verdict;
     enum address_class origin_class;
-    bool away;                      // a redirect has led to another origin
-    struct authorizer *foreign;     // for the origin that we were led to
+    bool away;                  // a redirect has led to another origin
+    struct authorizer *foreign; // for the origin that we were led to
     int hops, rounds;
 };
 
-// Headers that may follow to another origin: what makes the answer the right one, nothing about us or the registry.
+// Headers that may follow to another origin: what makes the answer the right one, nothing about us or the
+// registry.
 static bool travels(const char *name)
 {
     static const char *const names[] = {"accept", "accept-encoding", "range", "if-range"};
@@ -83,8 +85,8 @@ static int follow(struct exchange_walk *walk, const struct http_answer *answer, 
     const char *location = http_headers_find(&answer->headers, "location");
     struct url target;
     if (!location || !location[0])
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s answered %d, a redirect, without a Location", walk->url.host,
-                         answer->status);
+        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s answered %d, a redirect, without a Location",
+                         walk->url.host, answer->status);
     if (++walk->hops > HOPS_MAX)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "%s redirects more than %d times", walk->call->url.host,
                          HOPS_MAX);
@@ -107,7 +109,8 @@ static int follow(struct exchange_walk *walk, const struct http_answer *answer, 
 static bool is_challenge(const struct http_answer *answer)
 {
     const char *challenge = http_headers_find(&answer->headers, "www-authenticate");
-    return answer->status == 401 || (answer->status == 403 && challenge && strstr(challenge, "insufficient_scope"));
+    return answer->status == 401 ||
+           (answer->status == 403 && challenge && strstr(challenge, "insufficient_scope"));
 }
 
 // 1: try again, 0: the answer stands, -1.
@@ -119,7 +122,8 @@ static int challenged(struct exchange_walk *walk, const struct http_answer *answ
     if (walk->away && !walk->foreign && own->ops->foreign && own->ops->foreign_free)
         walk->foreign = own->ops->foreign(own, &walk->url);
     struct authorizer *authorizer = authorizer_now(walk);
-    return authorizer ? authorizer->ops->challenge(authorizer, &walk->url, answer, walk->call->monitor, err) : 0;
+    return authorizer ? authorizer->ops->challenge(authorizer, &walk->url, answer, walk->call->monitor, err)
+                      : 0;
 }
 
 struct exchange_walk *exchange_begin(const struct exchange *exchange, const struct http_call *call)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The host governor. Lives on the loop; the scheduler asks before it queues a step and reports when the step is done. One
-// small record per host that is in use, limited or in trouble; what is none of these is forgotten.
+// The host governor. Lives on the loop; the scheduler asks before it queues a step and reports when the step
+// is done. One small record per host that is in use, limited or in trouble; what is none of these is
+// forgotten.
 #include "net/governor.h"
 
 #include <stdlib.h>
@@ -16,11 +17,11 @@ enum { DEFAULT_PAUSE_MS = 5000, OPEN_BASE_MS = 1000, RECORDS_SWEPT_AT = 1024 };
 struct record {
     struct list link;
     int in_flight;
-    double tokens;          // requests that may go now
+    double tokens; // requests that may go now
     int64_t tokens_at_ms;
     int64_t paused_until_ms;
-    int failures;           // in a row
-    int64_t open_until_ms;  // breaker
+    int failures;          // in a row
+    int64_t open_until_ms; // breaker
     bool probing;
     char host[];
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The host table. Filled by config at start, read by everyone afterwards. Each entry is kept as it was written and as it
-// counts (completed from the less specific ones), so that a look-up is one search and gives one finished struct.
+// The host table. Filled by config at start, read by everyone afterwards. Each entry is kept as it was
+// written and as it counts (completed from the less specific ones), so that a look-up is one search and gives
+// one finished struct.
 #include "net/host.h"
 
 #include <stdlib.h>
@@ -107,7 +108,8 @@ static void take_over(struct host_settings *dst, struct host_settings *src)
     dst->bytes_per_s = src->bytes_per_s ? src->bytes_per_s : dst->bytes_per_s;
 }
 
-// Completes *dst from a less specific entry. A certificate and its key belong together, as do the two kinds of CA.
+// Completes *dst from a less specific entry. A certificate and its key belong together, as do the two kinds
+// of CA.
 static void complete(struct host_settings *dst, const struct host_settings *from)
 {
     if (!dst->ca_file && !dst->ca_pem) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Certificates the way docker keeps them: DIR/HOST[:PORT]/ with *.crt (CAs, beside the system's), and pairs NAME.cert +
-// NAME.key (client certificates; the first in order counts). Read once at start.
+// Certificates the way docker keeps them: DIR/HOST[:PORT]/ with *.crt (CAs, beside the system's), and pairs
+// NAME.cert + NAME.key (client certificates; the first in order counts). Read once at start.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,8 +48,8 @@ static int add_client(struct host_settings *settings, const char *path, struct e
     AUTO_FREE char *key = mem_printf("%.*skey", (int)(strlen(path) - strlen("cert")), path);
     struct stat status;
     if (stat(key, &status) != 0)
-        return error_set(err, ERR_PATH_NOT_FOUND, "the client certificate %s has no key beside it: %s is missing",
-                         path, key);
+        return error_set(err, ERR_PATH_NOT_FOUND,
+                         "the client certificate %s has no key beside it: %s is missing", path, key);
     settings->client_cert = mem_strdup(path);
     settings->client_key = mem_take(key);
     return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pacing by one virtual clock per host: each booking moves the time at which the host is "paid up". Called by the
-// transport's callbacks on every worker, so the lock is held for a few instructions only. A quarter of a second may be
-// saved up, which lets short answers through unhindered.
+// Pacing by one virtual clock per host: each booking moves the time at which the host is "paid up". Called by
+// the transport's callbacks on every worker, so the lock is held for a few instructions only. A quarter of a
+// second may be saved up, which lets short answers through unhindered.
 #include "net/pace.h"
 
 #include <pthread.h>

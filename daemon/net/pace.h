@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Byte-rate pacing per host, for all transfers together: a worker books the bytes it moved and learns for how long it has
-// to hold back. Leaf lock inside; any thread.
+// Byte-rate pacing per host, for all transfers together: a worker books the bytes it moved and learns for how
+// long it has to hold back. Leaf lock inside; any thread.
 #pragma once
 
 #include <stddef.h>

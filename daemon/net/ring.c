@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The window between one source and its targets (transfer). What must hold: tail ≤ every reader's position ≤ head, and
-// head - tail ≤ capacity.
+// The window between one source and its targets (transfer). What must hold: tail ≤ every reader's position ≤
+// head, and head - tail ≤ capacity.
 #include "net/ring.h"
 
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 
 void ring_init(struct ring *ring, size_t capacity, int64_t position)
 {
-    *ring = (struct ring){.bytes = mem_alloc(capacity), .capacity = capacity, .head = position, .tail = position};
+    *ring =
+        (struct ring){.bytes = mem_alloc(capacity), .capacity = capacity, .head = position, .tail = position};
 }
 
 void ring_fini(struct ring *ring)

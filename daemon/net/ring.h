@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bounded window over a long sequence of bytes: appended at its head, copied out by several readers that each keep their
-// own position, forgotten from its tail. Positions count from the beginning of the sequence. One thread.
+// A bounded window over a long sequence of bytes: appended at its head, copied out by several readers that
+// each keep their own position, forgotten from its tail. Positions count from the beginning of the sequence.
+// One thread.
 #pragma once
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A transfer: set up by registry (blob push and pull), run on one worker. Turns its tees one after the other and lets
-// libcurl move bytes in between, until every tee has come to its end.
+// A transfer: set up by registry (blob push and pull), run on one worker. Turns its tees one after the other
+// and lets libcurl move bytes in between, until every tee has come to its end.
 #include "net/transfer.h"
 
 #include <stdlib.h>
@@ -14,12 +14,15 @@
 
 enum { DRIVE_MS = 500, LAG_MS = 2000 };
 
-struct transfer *transfer_new(struct transport *transport, const struct host_table *hosts, const struct digest *digest,
-                              int64_t size, struct monitor *monitor)
+struct transfer *transfer_new(struct transport *transport, const struct host_table *hosts,
+                              const struct digest *digest, int64_t size, struct monitor *monitor)
 {
     struct transfer *transfer = mem_new(struct transfer);
-    *transfer = (struct transfer){.transport = transport, .hosts = hosts, .size = size, .end = size,
-                                  .monitor = monitor, .lag_ms = LAG_MS};
+    transfer->transport = transport;
+    transfer->hosts = hosts;
+    transfer->size = transfer->end = size;
+    transfer->monitor = monitor;
+    transfer->lag_ms = LAG_MS;
     if (digest)
         transfer->digest = *digest;
     list_init(&transfer->tees);
@@ -131,8 +134,8 @@ int transfer_add_put(struct transfer *transfer, const struct http_call *put, str
     return transfer_add_put_from(transfer, put, authorizer, credentials, transfer->first);
 }
 
-int transfer_add_put_from(struct transfer *transfer, const struct http_call *put, struct authorizer *authorizer,
-                          bool credentials, int64_t first)
+int transfer_add_put_from(struct transfer *transfer, const struct http_call *put,
+                          struct authorizer *authorizer, bool credentials, int64_t first)
 {
     int number = add_target(transfer, NULL);
     struct target *target = transfer->targets[number];
@@ -143,8 +146,8 @@ int transfer_add_put_from(struct transfer *transfer, const struct http_call *put
     target->put.body_reader = NULL;
     target->put.sink = NULL;
     target->put.monitor = transfer->monitor;
-    target->exchange = (struct exchange){transfer->transport, transfer->hosts, credentials ? authorizer : NULL,
-                                         URL_REDIRECT_BODY};
+    target->exchange = (struct exchange){transfer->transport, transfer->hosts,
+                                         credentials ? authorizer : NULL, URL_REDIRECT_BODY};
     return number;
 }
 
@@ -155,9 +158,10 @@ int transfer_add_sink(struct transfer *transfer, struct sink *sink)
 
 static bool has_live_target(const struct tee *tee)
 {
-    list_for_each(link, &tee->targets)
+    list_for_each(link, &tee->targets) {
         if (transfer_target_live(container_of(link, struct target, link)))
             return true;
+    }
     return false;
 }
 

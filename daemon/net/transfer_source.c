@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The GET of a tee: opened (redirects, challenges) until its body begins, from the position that the tee has reached, so
-// that a broken download is resumed. Always asked of the registry, never of where it redirected to the last time:
-// signed URLs expire. While a head is waited for, the uploads on the same multi handle go on.
+// The GET of a tee: opened (redirects, challenges) until its body begins, from the position that the tee has
+// reached, so that a broken download is resumed. Always asked of the registry, never of where it redirected
+// to the last time: signed URLs expire. While a head is waited for, the uploads on the same multi handle go
+// on.
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,8 +54,8 @@ void transfer_source_close(struct tee *tee)
     tee->begun = tee->flowing = tee->held = false;
 }
 
-// Sends one request and waits for its head, or for its end if there is no body for us. 0, or -1 (*ret_stale as
-// transport_stream_take).
+// Sends one request and waits for its head, or for its end if there is no body for us. 0, or -1 (*ret_stale
+// as transport_stream_take).
 static int send_get(struct tee *tee, const struct secret *authorization, bool fresh, struct http_answer *ret,
                     bool *ret_stale, struct error *err)
 {
@@ -113,7 +114,8 @@ static int check_content_range(struct tee *tee, struct error *err)
     index++;
     if (http_headers_next(headers, "content-range", &index))
         return bad_range(tee, "two Content-Range headers", err);
-    if (sscanf(range, "bytes %lld-%lld/%lld", &first, &last, &total) < 2 || first != tee->ring.head || last < first)
+    if (sscanf(range, "bytes %lld-%lld/%lld", &first, &last, &total) < 2 || first != tee->ring.head ||
+        last < first)
         return bad_range(tee, "another part", err);
     if (total >= 0 && tee->transfer->size >= 0 && total != tee->transfer->size)
         return bad_range(tee, "a part of something of another size", err);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A target of a transfer: a PUT that asks for its bytes when the network takes them, or a local sink that is written to.
-// A PUT that has to begin again (challenge, redirect within the origin, dead connection) does so from the ring if
-// everything is still there, and else with a tee of its own.
+// A target of a transfer: a PUT that asks for its bytes when the network takes them, or a local sink that is
+// written to. A PUT that has to begin again (challenge, redirect within the origin, dead connection) does so
+// from the ring if everything is still there, and else with a tee of its own.
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,7 +73,8 @@ static ssize_t send_bytes(void *arg, void *buffer, size_t len, struct error *err
 {
     struct target *target = arg;
     (void)err;
-    size_t got = ring_copy(&target->tee->ring, target->position, transfer_tee_limit(target->tee), buffer, len);
+    size_t got =
+        ring_copy(&target->tee->ring, target->position, transfer_tee_limit(target->tee), buffer, len);
     target->position += (int64_t)got;
     target->starved = got == 0;
     return got == 0 ? TRANSPORT_WAIT : (ssize_t)got;
@@ -96,14 +97,14 @@ static int start(struct target *target, struct error *err)
     if (target->transfer->size < 0)
         return error_set(err, ERR_INTERNAL, "the size of an upload to %s is not known", target->put.url.host);
     if (target->starts++ >= TARGET_STARTS_MAX)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s made the upload begin again %d times", target->put.url.host,
-                         TARGET_STARTS_MAX);
+        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s made the upload begin again %d times",
+                         target->put.url.host, TARGET_STARTS_MAX);
     if (!target->walk)
         target->walk = exchange_begin(&target->exchange, &target->put);
     if (exchange_next(target->walk, &target->call, &authorization, err) != 0)
         return -1;
-    target->stream = transport_stream_new(target->transfer->multi, &target->call, authorization, &put_ops, target,
-                                          err);
+    target->stream =
+        transport_stream_new(target->transfer->multi, &target->call, authorization, &put_ops, target, err);
     secret_free(authorization);
     if (!target->stream)
         return -1;
@@ -119,7 +120,8 @@ static void begin_again(struct target *target)
     target->state = TARGET_WAITING;
     target->position = target->first;
     if (target->tee->ring.tail > target->first)
-        transfer_target_join(target, transfer_tee_new(target->transfer, target->transfer->first, NULL), target->first);
+        transfer_target_join(target, transfer_tee_new(target->transfer, target->transfer->first, NULL),
+                             target->first);
 }
 
 static bool complete(const struct target *target)
@@ -183,7 +185,8 @@ static void turn_put(struct target *target)
     }
     count_sent(target);
     int64_t ready = transfer_tee_limit(tee) - target->position;
-    if (target->starved && ready > 0 && (ready >= TEE_WAKE_BYTES || tee->state == TEE_VERIFIED || tee->held)) {
+    if (target->starved && ready > 0 &&
+        (ready >= TEE_WAKE_BYTES || tee->state == TEE_VERIFIED || tee->held)) {
         target->starved = false;
         transport_stream_wake(target->stream);
     }
@@ -195,7 +198,8 @@ static void turn_sink(struct target *target)
     const struct tee *tee = target->tee;
     size_t len;
     target->state = TARGET_RUNNING;
-    for (const void *bytes; (bytes = ring_peek(&tee->ring, target->position, transfer_tee_limit(tee), &len));) {
+    for (const void *bytes;
+         (bytes = ring_peek(&tee->ring, target->position, transfer_tee_limit(tee), &len));) {
         if (sink_write(target->sink, bytes, len, &err) != 0) {
             transfer_target_fail(target, &err);
             return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tee: one source, the ring behind it, and the targets that drink from the ring. Hashes what comes in, keeps the last
-// byte back until digest and size are right, resumes a source that breaks, and lets go of targets that hold the others
-// up. Turned by transfer_run between two moves of libcurl.
+// A tee: one source, the ring behind it, and the targets that drink from the ring. Hashes what comes in,
+// keeps the last byte back until digest and size are right, resumes a source that breaks, and lets go of
+// targets that hold the others up. Turned by transfer_run between two moves of libcurl.
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,8 +110,10 @@ static int mismatch(struct tee *tee, const struct digest *got, struct error *err
     error_set(err, ERR_DIGEST_MISMATCH, "%s sent other content than asked for: it should be %s and is %s",
               source_name(transfer), transfer->digest.text, got->text);
     if (http_headers_find(&tee->head.headers, "content-encoding"))
-        error_hint(err, "the answer came with a Content-Encoding although identity was asked for: a proxy in between "
-                        "compresses what must not be changed");
+        error_hint(
+            err,
+            "the answer came with a Content-Encoding although identity was asked for: a proxy in between "
+            "compresses what must not be changed");
     return -1;
 }
 
@@ -173,8 +175,8 @@ static int refused(const struct tee *tee, const struct http_answer *answer, stru
                            : status == 401 || status == 403 ? ERR_REGISTRY_DENIED
                            : status >= 500                  ? ERR_REGISTRY_ERROR
                                                             : ERR_REGISTRY_PROTOCOL;
-    error_set(err, code, "%s answered %d when the blob was asked for again from byte %lld on", transfer->get.url.host,
-              status, (long long)tee->ring.head);
+    error_set(err, code, "%s answered %d when the blob was asked for again from byte %lld on",
+              transfer->get.url.host, status, (long long)tee->ring.head);
     error_upstream_set(err, transfer->get.url.host, "GET", transfer->get.url.path, status, NULL);
     err->retry_after_ms = answer->retry_after_ms;
     return -1;
@@ -262,7 +264,8 @@ static bool someone_waits(const struct tee *tee)
 static void part(struct tee *tee)
 {
     int64_t from = slowest(tee);
-    struct tee *own = transfer_tee_new(tee->transfer, tee->ring.head, tee->hasher ? hasher_dup(tee->hasher) : NULL);
+    struct tee *own =
+        transfer_tee_new(tee->transfer, tee->ring.head, tee->hasher ? hasher_dup(tee->hasher) : NULL);
     size_t len;
     own->ring.head = own->ring.tail = from;
     for (const void *bytes; (bytes = ring_peek(&tee->ring, own->ring.head, tee->ring.head, &len));)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The transport: what all requests share (warm lanes, TLS sessions, pacing), and transport_perform, which carries out
-// one call. Called by exchange on every worker.
+// The transport: what all requests share (warm lanes, TLS sessions, pacing), and transport_perform, which
+// carries out one call. Called by exchange on every worker.
 #include "net/transport.h"
 
 #include <dirent.h>
@@ -34,8 +34,8 @@ static void share_unlock(CURL *easy, curl_lock_data data, void *arg)
     pthread_mutex_unlock(&((struct transport *)arg)->share_lock);
 }
 
-// A directory of hashed certificates (openssl-rehash(1)) is read one certificate at a time as it is needed; the bundle
-// would be parsed whole into each lane, some megabytes of memory each.
+// A directory of hashed certificates (openssl-rehash(1)) is read one certificate at a time as it is needed;
+// the bundle would be parsed whole into each lane, some megabytes of memory each.
 static char *find_ca_directory(void)
 {
     const char *path = curl_version_info(CURLVERSION_NOW)->capath;
@@ -111,12 +111,13 @@ static int sink_receive(void *arg, const void *bytes, size_t len, struct error *
     return sink_write(((const struct http_call *)arg)->sink, bytes, len, err);
 }
 
-static int attempt(struct transport_multi *multi, const struct http_call *call, const struct secret *authorization,
-                   bool fresh, struct http_answer *ret, bool *ret_stale, struct error *err)
+static int attempt(struct transport_multi *multi, const struct http_call *call,
+                   const struct secret *authorization, bool fresh, struct http_answer *ret, bool *ret_stale,
+                   struct error *err)
 {
     static const struct transport_stream_ops to_sink = {.receive = sink_receive}, buffered = {0};
-    struct transport_stream *stream = transport_stream_new(multi, call, authorization,
-                                                           call->sink ? &to_sink : &buffered, (void *)call, err);
+    struct transport_stream *stream = transport_stream_new(
+        multi, call, authorization, call->sink ? &to_sink : &buffered, (void *)call, err);
     int rc = stream ? 0 : -1;
     if (stream && fresh)
         transport_stream_fresh(stream);
@@ -128,8 +129,8 @@ static int attempt(struct transport_multi *multi, const struct http_call *call, 
     return rc;
 }
 
-int transport_perform(struct transport *transport, const struct http_call *call, const struct secret *authorization,
-                      struct http_answer *ret, struct error *err)
+int transport_perform(struct transport *transport, const struct http_call *call,
+                      const struct secret *authorization, struct http_answer *ret, struct error *err)
 {
     bool stale = false;
     struct transport_multi *multi = transport_multi_new(transport, &call->url, call->monitor);

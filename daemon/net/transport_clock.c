@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Time limits of one request: the first byte of the answer must come in time, and bytes must keep moving. Never a limit
-// on the whole: a large blob over a slow line is fine as long as it moves. Time in which we ourselves hold the stream
-// back does not count. (The connection's own limit is libcurl's.)
+// Time limits of one request: the first byte of the answer must come in time, and bytes must keep moving.
+// Never a limit on the whole: a large blob over a slow line is fine as long as it moves. Time in which we
+// ourselves hold the stream back does not count. (The connection's own limit is libcurl's.)
 #include <string.h>
 
 #include "base/mem.h"
@@ -33,19 +33,21 @@ static void give_up(struct transport_stream *stream, const char *format, int64_t
     AUTO_FREE char *host = str_quote(stream->call->url.host, 260);
     AUTO_FREE char *what = mem_printf(format, (long long)ms);
     error_set(&err, ERR_REGISTRY_UNREACHABLE, "%s:%d %s", host, stream->call->url.port, what);
-    error_hint(&err, "check the network and the registry's load; the limits are the first-byte and stall settings");
+    error_hint(&err,
+               "check the network and the registry's load; the limits are the first-byte and stall settings");
     transport_stream_fail(stream, &err);
 }
 
 static bool waiting_for_answer(const struct transport_stream *stream)
 {
-    return !stream->head_done && stream->received == 0 && transport_stream_sent(stream) >= stream->call->body_len;
+    return !stream->head_done && stream->received == 0 &&
+           transport_stream_sent(stream) >= stream->call->body_len;
 }
 
 static void check_first_byte(struct transport_stream *stream, int64_t now_ms)
 {
-    int64_t limit_ms = stream->multi->transport->options.first_byte_ms +
-                       stream->call->body_len / SETTLE_BYTES_PER_MS;
+    int64_t limit_ms =
+        stream->multi->transport->options.first_byte_ms + stream->call->body_len / SETTLE_BYTES_PER_MS;
     if (now_ms - stream->clock.progress_ms >= limit_ms)
         give_up(stream, "took the request but sent no answer within %lld ms", limit_ms);
 }

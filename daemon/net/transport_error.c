@@ -9,7 +9,8 @@
 
 static int unreachable(struct error *err, const struct transport_stream *stream, const char *what)
 {
-    return error_set(err, ERR_REGISTRY_UNREACHABLE, "%s:%d %s", stream->call->url.host, stream->call->url.port, what);
+    return error_set(err, ERR_REGISTRY_UNREACHABLE, "%s:%d %s", stream->call->url.host,
+                     stream->call->url.port, what);
 }
 
 // For what waiting does not change.
@@ -26,9 +27,11 @@ static const char *curl_words(const struct transport_stream *stream)
 
 static int refused_address(struct error *err, const struct transport_stream *stream)
 {
-    error_set(err, ERR_REGISTRY_PROTOCOL, "%s:%d is at a %s address, and the server that named it may not lead there",
+    error_set(err, ERR_REGISTRY_PROTOCOL,
+              "%s:%d is at a %s address, and the server that named it may not lead there",
               stream->call->url.host, stream->call->url.port, url_address_class_name(stream->denied_class));
-    error_hint(err, "if that host is trusted, set private_ok in the [host %s] section", stream->call->url.host);
+    error_hint(err, "if that host is trusted, set private_ok in the [host %s] section",
+               stream->call->url.host);
     return -1;
 }
 
@@ -37,8 +40,9 @@ static int tls_untrusted(struct error *err, const struct transport_stream *strea
     AUTO_FREE char *words = str_quote(curl_words(stream), 300);
     error_set(err, ERR_REGISTRY_UNREACHABLE, "the TLS certificate of %s:%d is not trusted: %s",
               stream->call->url.host, stream->call->url.port, words);
-    error_hint(err, "if the registry uses a CA of its own, set ca_file in the [host %s] section, or put the CA's "
-                    "certificate into /etc/docker/certs.d/%s/ca.crt",
+    error_hint(err,
+               "if the registry uses a CA of its own, set ca_file in the [host %s] section, or put the CA's "
+               "certificate into /etc/docker/certs.d/%s/ca.crt",
                stream->call->url.host, stream->call->url.host);
     return final(err);
 }
@@ -48,7 +52,8 @@ static int tls_files(struct error *err, const struct transport_stream *stream)
     AUTO_FREE char *words = str_quote(curl_words(stream), 300);
     error_set(err, ERR_REGISTRY_UNREACHABLE, "the certificate files for %s:%d cannot be used: %s",
               stream->call->url.host, stream->call->url.port, words);
-    error_hint(err, "check ca_file, client_cert and client_key in the [host %s] section", stream->call->url.host);
+    error_hint(err, "check ca_file, client_cert and client_key in the [host %s] section",
+               stream->call->url.host);
     return final(err);
 }
 
@@ -113,7 +118,8 @@ int transport_error(const struct transport_stream *stream, struct error *err)
         error_hint(err, "check the registry's name and the DNS settings");
         return -1;
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return unreachable(err, stream, "cannot be reached: the name of the configured proxy could not be resolved");
+        return unreachable(err, stream,
+                           "cannot be reached: the name of the configured proxy could not be resolved");
     case CURLE_COULDNT_CONNECT:
         return not_connected(err, stream);
     case CURLE_OPERATION_TIMEDOUT:

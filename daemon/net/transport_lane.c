@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lanes: curl multi handles with their open connections, kept warm between steps. A lane belongs to one worker at a
-// time (connection caches cannot be shared between threads) and remembers the origins that it was used for, so that
-// the next step to one of them finds an open connection.
+// Lanes: curl multi handles with their open connections, kept warm between steps. A lane belongs to one
+// worker at a time (connection caches cannot be shared between threads) and remembers the origins that it was
+// used for, so that the next step to one of them finds an open connection.
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/transport_internal.h"

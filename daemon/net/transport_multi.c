@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Driving: waits for the sockets of all streams of one worker and lets libcurl move what can be moved. Called by
-// transport_perform and by transfer. Time limits, pacing and cancellation are looked at between two moves, outside of
-// libcurl's callbacks, where pausing and failing are safe.
+// Driving: waits for the sockets of all streams of one worker and lets libcurl move what can be moved. Called
+// by transport_perform and by transfer. Time limits, pacing and cancellation are looked at between two moves,
+// outside of libcurl's callbacks, where pausing and failing are safe.
 #include "net/transport_multi.h"
 
 #include "base/clock.h"

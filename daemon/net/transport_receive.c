@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What comes back: the status line, the header block (bounded, tolerant of bare line feeds, interim answers and folded
-// lines), and the body, which is kept in memory up to its maximum or handed on. Called back by libcurl.
+// What comes back: the status line, the header block (bounded, tolerant of bare line feeds, interim answers
+// and folded lines), and the body, which is kept in memory up to its maximum or handed on. Called back by
+// libcurl.
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,8 +105,8 @@ size_t transport_receive_header(char *bytes, size_t size, size_t count, void *ar
     stream->received += (int64_t)len;
     stream->header_bytes += len;
     if (stream->header_bytes > HTTP_HEADERS_BYTES_MAX) {
-        error_set(&err, ERR_REGISTRY_PROTOCOL, "%s:%d sent more than %d bytes of headers", stream->call->url.host,
-                  stream->call->url.port, HTTP_HEADERS_BYTES_MAX);
+        error_set(&err, ERR_REGISTRY_PROTOCOL, "%s:%d sent more than %d bytes of headers",
+                  stream->call->url.host, stream->call->url.port, HTTP_HEADERS_BYTES_MAX);
         return fail(stream, &err);
     }
     if (stream->head_done || memchr(bytes, '\0', len)) // trailers; a NUL has no business here

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An easy handle for one call: every option that makes libcurl do what we decided and nothing of its own accord, and
-// the callbacks by which it asks us (which socket, may this connection be used, what is to be sent).
-#include <stdlib.h>
-#include <string.h>
+// An easy handle for one call: every option that makes libcurl do what we decided and nothing of its own
+// accord, and the callbacks by which it asks us (which socket, may this connection be used, what is to be
+// sent).
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,7 +53,8 @@ static enum address_class class_of_text(const char *ip)
     return url_host_class(text);
 }
 
-// Runs for new connections and for those used again: one that was opened for a trusted purpose must not serve another.
+// Runs for new connections and for those used again: one that was opened for a trusted purpose must not serve
+// another.
 static int before_request(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
     struct transport_stream *stream = arg;
@@ -134,8 +136,10 @@ static bool printable(const char *text)
 static int add_header(struct transport_stream *stream, const char *name, const char *value, struct error *err)
 {
     if (!printable(name) || !printable(value) || strpbrk(name, ": ;"))
-        return error_set(err, ERR_INVALID_REQUEST, "a header of the request to %s contains characters that are not "
-                         "allowed there", stream->call->url.host);
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "a header of the request to %s contains characters that are not "
+                         "allowed there",
+                         stream->call->url.host);
     char *line = value[0] ? mem_printf("%s: %s", name, value) : mem_printf("%s;", name);
     stream->headers = curl_slist_append(stream->headers, line);
     explicit_bzero(line, strlen(line));
@@ -245,13 +249,14 @@ static void set_callbacks(struct transport_stream *stream)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, stream);
 }
 
-// libcurl gets the origin to connect to and, apart from it, the request target: its own parser would re-encode some bytes
-// of path and query.
+// libcurl gets the origin to connect to and, apart from it, the request target: its own parser would
+// re-encode some bytes of path and query.
 static void set_target(struct transport_stream *stream)
 {
     const struct url *url = &stream->call->url;
     AUTO_FREE char *origin = url_origin(url), *whole = url_format(url);
-    AUTO_FREE char *path = mem_printf("%s%s%s", url->path, url->query ? "?" : "", url->query ? url->query : "");
+    AUTO_FREE char *path =
+        mem_printf("%s%s%s", url->path, url->query ? "?" : "", url->query ? url->query : "");
     bool absolute = stream->proxied && str_equal(url->scheme, "http");
     curl_easy_setopt(stream->easy, CURLOPT_URL, origin);
     curl_easy_setopt(stream->easy, CURLOPT_REQUEST_TARGET, absolute ? whole : path);

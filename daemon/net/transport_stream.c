@@ -23,14 +23,21 @@ static size_t body_max(const struct http_call *call)
 
 struct transport_stream *transport_stream_new(struct transport_multi *multi, const struct http_call *call,
                                               const struct secret *authorization,
-                                              const struct transport_stream_ops *ops, void *arg, struct error *err)
+                                              const struct transport_stream_ops *ops, void *arg,
+                                              struct error *err)
 {
     struct transport_stream *stream = mem_new(struct transport_stream);
     const struct host_settings *host =
         host_table_get(multi->transport->options.hosts, call->url.host, call->url.port);
-    *stream = (struct transport_stream){.multi = multi, .call = call, .ops = ops, .arg = arg, .host = host,
-                                        .proxied = host->proxy && host->proxy[0], .err = ERROR_INIT,
-                                        .body = STRBUF_INIT(body_max(call)), .answer = {.retry_after_ms = -1}};
+    *stream = (struct transport_stream){.multi = multi,
+                                        .call = call,
+                                        .ops = ops,
+                                        .arg = arg,
+                                        .host = host,
+                                        .proxied = host->proxy && host->proxy[0],
+                                        .err = ERROR_INIT,
+                                        .body = STRBUF_INIT(body_max(call)),
+                                        .answer = {.retry_after_ms = -1}};
     list_append(&multi->streams, &stream->link);
     if (host->bytes_per_s > 0)
         stream->pace = pace_find_host(multi->transport->pace, call->url.host);
@@ -123,7 +130,8 @@ int64_t transport_stream_adjust(struct transport_stream *stream, int64_t now_ms)
         // Flags first: libcurl may call back from inside and find them as they will be.
         stream->recv_paused = receive;
         stream->send_paused &= send;
-        curl_easy_pause(stream->easy, (receive ? CURLPAUSE_RECV : 0) | (stream->send_paused ? CURLPAUSE_SEND : 0));
+        curl_easy_pause(stream->easy,
+                        (receive ? CURLPAUSE_RECV : 0) | (stream->send_paused ? CURLPAUSE_SEND : 0));
     }
     int64_t due_ms = -1;
     if (stream->pace_receive_ms > now_ms)
@@ -139,13 +147,15 @@ static bool is_stale(const struct transport_stream *stream)
     long connects = 1;
     if (stream->failed || stream->denied || stream->received > 0)
         return false;
-    if (stream->code != CURLE_SEND_ERROR && stream->code != CURLE_RECV_ERROR && stream->code != CURLE_GOT_NOTHING)
+    if (stream->code != CURLE_SEND_ERROR && stream->code != CURLE_RECV_ERROR &&
+        stream->code != CURLE_GOT_NOTHING)
         return false;
     curl_easy_getinfo(stream->easy, CURLINFO_NUM_CONNECTS, &connects);
     return connects == 0 && (!stream->ops->send || stream->ops->rewind);
 }
 
-int transport_stream_take(struct transport_stream *stream, struct http_answer *ret, bool *ret_stale, struct error *err)
+int transport_stream_take(struct transport_stream *stream, struct http_answer *ret, bool *ret_stale,
+                          struct error *err)
 {
     *ret_stale = false;
     if (stream->failed) {

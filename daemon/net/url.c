@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// URLs as data: RFC 3986 parsing and resolution for http and https. Called by everyone who talks to a registry. What
-// must hold: a struct url has exactly one reading – the host is in canonical spelling – so that a rule decided on it
-// and the connection made from it cannot disagree, and path and query are the bytes that were given.
+// URLs as data: RFC 3986 parsing and resolution for http and https. Called by everyone who talks to a
+// registry. What must hold: a struct url has exactly one reading – the host is in canonical spelling – so
+// that a rule decided on it and the connection made from it cannot disagree, and path and query are the bytes
+// that were given.
 #include "net/url.h"
 
 #include <arpa/inet.h>
@@ -22,7 +23,8 @@ static int refuse(struct error *err, const char *text, const char *why)
     return error_set(err, ERR_REGISTRY_PROTOCOL, "the URL %s %s", shown, why);
 }
 
-// Control characters have no place in a URL and would split a request; blanks are the one thing that is encoded.
+// Control characters have no place in a URL and would split a request; blanks are the one thing that is
+// encoded.
 static char *clean_copy(const char *text, struct error *err)
 {
     struct strbuf clean = STRBUF_INIT(3 * URL_BYTES_MAX);
@@ -50,7 +52,8 @@ static bool label_char(char c)
     return isalnum((unsigned char)c) || c == '-' || c == '_';
 }
 
-// inet_aton(3) and resolvers take 127.1, 0177.0.0.1, 0x7f000001 …: whatever ends in a number is an address to them.
+// inet_aton(3) and resolvers take 127.1, 0177.0.0.1, 0x7f000001 …: whatever ends in a number is an address to
+// them.
 static bool ends_in_number(const char *host)
 {
     const char *label = strrchr(host, '.');
@@ -266,8 +269,8 @@ static char *format(const struct url *url, bool port, const char *tail, const ch
     char digits[16] = "";
     if (port)
         snprintf(digits, sizeof digits, ":%d", url->port);
-    return mem_printf("%s://%s%s%s%s%s%s%s", url->scheme, v6 ? "[" : "", url->host, v6 ? "]" : "", digits, tail,
-                      query ? "?" : "", query ? query : "");
+    return mem_printf("%s://%s%s%s%s%s%s%s", url->scheme, v6 ? "[" : "", url->host, v6 ? "]" : "", digits,
+                      tail, query ? "?" : "", query ? query : "");
 }
 
 char *url_format(const struct url *url)
@@ -287,8 +290,10 @@ bool url_same_origin(const struct url *a, const struct url *b)
 
 void url_copy(struct url *dst, const struct url *src)
 {
-    *dst = (struct url){.scheme = mem_strdup_null(src->scheme), .host = mem_strdup_null(src->host),
-                        .port = src->port, .path = mem_strdup_null(src->path),
+    *dst = (struct url){.scheme = mem_strdup_null(src->scheme),
+                        .host = mem_strdup_null(src->host),
+                        .port = src->port,
+                        .path = mem_strdup_null(src->path),
                         .query = mem_strdup_null(src->query)};
 }
 

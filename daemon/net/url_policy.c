@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The URL policy: where a server may send us. Every server-given URL passes url_policy_check before it is used; who
-// connects checks the address behind the name again (transport), because names can lie. What must hold: credentials
-// never leave scheme + host + port, https never becomes http.
+// The URL policy: where a server may send us. Every server-given URL passes url_policy_check before it is
+// used; who connects checks the address behind the name again (transport), because names can lie. What must
+// hold: credentials never leave scheme + host + port, https never becomes http.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -21,9 +21,12 @@ static bool is_https(const struct url *url)
 static const char *kind_name(enum url_kind kind)
 {
     static const char *const names[] = {
-        [URL_REDIRECT] = "redirect",          [URL_REDIRECT_BODY] = "redirect of a request with a body",
-        [URL_UPLOAD_LOCATION] = "upload Location", [URL_TOKEN_REALM] = "token realm",
-        [URL_LINK] = "Link",                  [URL_FOREIGN_LAYER] = "foreign layer URL",
+        [URL_REDIRECT] = "redirect",
+        [URL_REDIRECT_BODY] = "redirect of a request with a body",
+        [URL_UPLOAD_LOCATION] = "upload Location",
+        [URL_TOKEN_REALM] = "token realm",
+        [URL_LINK] = "Link",
+        [URL_FOREIGN_LAYER] = "foreign layer URL",
     };
     return names[kind];
 }
@@ -43,8 +46,9 @@ static void set_scheme(struct url *url, const char *scheme, int port)
     url->port = port;
 }
 
-// A registry behind a TLS proxy does not know that it is reached by https, nor by which port: what names the same host
-// is led back to where we came from. Nothing can leak by that: the origin is the one place that may have it all.
+// A registry behind a TLS proxy does not know that it is reached by https, nor by which port: what names the
+// same host is led back to where we came from. Nothing can leak by that: the origin is the one place that may
+// have it all.
 static void heal_same_host(const struct url *origin, struct url *target, enum url_kind kind)
 {
     if (strcmp(origin->host, target->host) != 0)
@@ -68,7 +72,8 @@ static bool plain_http_allowed(const struct url *origin, const struct url *targe
         return kind == URL_FOREIGN_LAYER || !is_https(origin);
     if (is_https(origin) || kind == URL_FOREIGN_LAYER)
         return false;
-    // A plain-http registry may redirect by plain http (an object store beside it); passwords and uploads may not.
+    // A plain-http registry may redirect by plain http (an object store beside it); passwords and uploads may
+    // not.
     return kind == URL_REDIRECT || both_loopback(origin, target);
 }
 
@@ -83,8 +88,8 @@ static int check_elsewhere(const struct url *origin, const struct url *target, e
     return 0;
 }
 
-int url_policy_check(const struct url *origin, struct url *target, enum url_kind kind, const struct host_table *hosts,
-                     struct url_verdict *ret, struct error *err)
+int url_policy_check(const struct url *origin, struct url *target, enum url_kind kind,
+                     const struct host_table *hosts, struct url_verdict *ret, struct error *err)
 {
     *ret = (struct url_verdict){0};
     heal_same_host(origin, target, kind);

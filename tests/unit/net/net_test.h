@@ -73,7 +73,8 @@ static inline struct http_call net_call(struct scripted_server *s, const char *m
 }
 
 // One call by transport alone; the answer is in the fixture.
-static inline int net_perform(struct net_fixture *f, struct scripted_server *s, const char *method, const char *path)
+static inline int net_perform(struct net_fixture *f, struct scripted_server *s, const char *method,
+                              const char *path)
 {
     struct http_call call = net_call(s, method, path);
     net_fixture_clear(f);

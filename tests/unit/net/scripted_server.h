@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A small TCP server inside the test: it reads a request head, records it and lets the test's handler say byte for byte
-// what comes back. One thread accepts, one per connection serves; the handler may be called on several threads.
+// A small TCP server inside the test: it reads a request head, records it and lets the test's handler say
+// byte for byte what comes back. One thread accepts, one per connection serves; the handler may be called on
+// several threads.
 #pragma once
 
 #include <arpa/inet.h>
@@ -24,13 +25,13 @@
 enum { SCRIPTED_REQUESTS_MAX = 256, SCRIPTED_CONNECTIONS_MAX = 256, SCRIPTED_HEAD_MAX = 64 << 10 };
 
 struct scripted_request {
-    char *head;      // all lines, NUL-terminated
+    char *head; // all lines, NUL-terminated
     char method[16];
     char target[4096];
-    char *body;      // what scripted_take_body read
+    char *body; // what scripted_take_body read
     size_t body_len;
-    int number;      // 1 for the first of this server
-    int connection;  // 1 for the first
+    int number;     // 1 for the first of this server
+    int connection; // 1 for the first
 };
 
 struct scripted_server;
@@ -124,7 +125,8 @@ static inline void scripted_ignore(struct scripted_connection *c)
     c->closing = true;
 }
 
-static inline const char *scripted_header(const struct scripted_request *r, const char *name, char *buffer, size_t len)
+static inline const char *scripted_header(const struct scripted_request *r, const char *name, char *buffer,
+                                          size_t len)
 {
     size_t n = strlen(name);
     for (const char *line = r->head; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// exchange: redirects, challenges, and where the credentials go. "canary" is a secret that may be seen by the origin only.
+// exchange: redirects, challenges, and where the credentials go. "canary" is a secret that may be seen by the
+// origin only.
 #include "net_test.h"
 
 #include "base/str.h"
@@ -8,12 +9,12 @@
 struct fake {
     struct authorizer authorizer;
     int authorized, challenged, foreigners;
-    int answer;            // of challenge
+    int answer; // of challenge
     bool foreign;
 };
 
-static int fake_authorize(struct authorizer *a, const struct url *url, struct monitor *monitor, struct secret **ret,
-                          struct error *err)
+static int fake_authorize(struct authorizer *a, const struct url *url, struct monitor *monitor,
+                          struct secret **ret, struct error *err)
 {
     struct fake *fake = (struct fake *)a;
     char text[64];
@@ -44,8 +45,10 @@ static void fake_foreign_free(struct authorizer *a)
 }
 
 static const struct authorizer_ops fake_ops = {.authorize = fake_authorize, .challenge = fake_challenge};
-static const struct authorizer_ops foreign_ops = {.authorize = fake_authorize, .challenge = fake_challenge,
-                                                  .foreign = fake_foreign, .foreign_free = fake_foreign_free};
+static const struct authorizer_ops foreign_ops = {.authorize = fake_authorize,
+                                                  .challenge = fake_challenge,
+                                                  .foreign = fake_foreign,
+                                                  .foreign_free = fake_foreign_free};
 
 static struct authorizer *fake_foreign(struct authorizer *a, const struct url *url)
 {
@@ -61,11 +64,11 @@ struct world {
     struct scripted_server *origin, *other;
     struct fake fake;
     char location[512];
-    int status;        // of the redirect
-    int unauthorized;  // origin: the first n answers to /v2/ are 401
-    int other_status;  // of the other server; 0: 200
+    int status;       // of the redirect
+    int unauthorized; // origin: the first n answers to /v2/ are 401
+    int other_status; // of the other server; 0: 200
     const char *other_headers;
-    int hops;          // redirects within the origin before the end; -1 for ever
+    int hops; // redirects within the origin before the end; -1 for ever
 };
 
 static void origin_handler(struct scripted_connection *c, struct scripted_request *r, void *arg)
@@ -158,12 +161,16 @@ enum { SAME, PORT, NAME, SUBDOMAIN, USERINFO, DOWN, UNKNOWN, SHAPES };
 static void set_location(struct world *w, int shape)
 {
     static const char *const formats[SHAPES] = {
-        [SAME] = "http://127.0.0.1:%d/landed?signature=%%2Fab+c", [PORT] = "http://127.0.0.1:%d/landed?s=1",
-        [NAME] = "http://localhost:%d/landed",                 [SUBDOMAIN] = "http://a.localhost:%d/landed",
-        [USERINFO] = "http://user:pw@127.0.0.1:%d/landed",     [DOWN] = "ftp://127.0.0.1:%d/landed",
+        [SAME] = "http://127.0.0.1:%d/landed?signature=%%2Fab+c",
+        [PORT] = "http://127.0.0.1:%d/landed?s=1",
+        [NAME] = "http://localhost:%d/landed",
+        [SUBDOMAIN] = "http://a.localhost:%d/landed",
+        [USERINFO] = "http://user:pw@127.0.0.1:%d/landed",
+        [DOWN] = "ftp://127.0.0.1:%d/landed",
         [UNKNOWN] = "http://169.254.169.254:%d/latest/meta-data",
     };
-    snprintf(w->location, sizeof w->location, formats[shape], shape == SAME ? w->origin->port : w->other->port);
+    snprintf(w->location, sizeof w->location, formats[shape],
+             shape == SAME ? w->origin->port : w->other->port);
 }
 
 // {301, 302, 303, 307, 308} × shapes × methods: what is followed, and that no secret gets away.
@@ -213,8 +220,8 @@ static void test_signed_urls(void **state)
     struct world *w = world_new();
     (void)state;
     w->status = 307;
-    snprintf(w->location, sizeof w->location, "http://127.0.0.1:%d/b//c/%%7eX?X-Amz-Signature=a%%2Fb+c%%20d&e={}|^",
-             w->other->port);
+    snprintf(w->location, sizeof w->location,
+             "http://127.0.0.1:%d/b//c/%%7eX?X-Amz-Signature=a%%2Fb+c%%20d&e={}|^", w->other->port);
     assert_int_equal(go(w, "GET", true), 0);
     assert_string_equal(w->other->requests[0]->target, "/b//c/%7eX?X-Amz-Signature=a%2Fb+c%20d&e={}|^");
     world_free(w);
@@ -287,7 +294,8 @@ static void scope_handler(struct scripted_connection *c, struct scripted_request
 {
     (void)arg;
     if (r->number == 1)
-        scripted_reply(c, "403 No", "WWW-Authenticate: Bearer realm=\"x\",error=\"insufficient_scope\"\r\n", "", 0);
+        scripted_reply(c, "403 No", "WWW-Authenticate: Bearer realm=\"x\",error=\"insufficient_scope\"\r\n",
+                       "", 0);
     else if (r->number == 2)
         scripted_reply(c, "403 No", "", "", 0); // a plain 403 is no challenge
     else
@@ -316,7 +324,8 @@ static void test_challenge_elsewhere(void **state)
         w->fake.authorizer.ops = foreign ? &foreign_ops : &fake_ops;
         w->status = 307;
         w->other_status = 401;
-        w->other_headers = "WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Bearer realm=\"https://a/t\"\r\n";
+        w->other_headers =
+            "WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Bearer realm=\"https://a/t\"\r\n";
         set_location(w, PORT);
         assert_int_equal(go(w, "GET", true), 0);
         assert_int_equal(w->f->answer.status, foreign ? 200 : 401);
@@ -354,7 +363,8 @@ static void test_no_credentials_after_a_detour(void **state)
     world_free(w);
 }
 
-// A registry on loopback may lead to loopback, but no registry leads to the metadata service; a public one not inside.
+// A registry on loopback may lead to loopback, but no registry leads to the metadata service; a public one
+// not inside.
 static void test_addresses(void **state)
 {
     struct world *w = world_new();

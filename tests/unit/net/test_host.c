@@ -22,24 +22,30 @@ static void test_most_specific_counts(void **state)
     (void)state;
     assert_int_equal(host_table_get(table, "any.example", 443)->max_connections, HOST_CONNECTIONS_DEFAULT);
     assert_null(host_table_get(table, "any.example", 443)->proxy);
-    host_table_add(table, &(struct host_settings){.name = mem_strdup("*"), .proxy = mem_strdup("http://proxy:1"),
-                                                  .bytes_per_s = 1000, .requests_per_s = 5});
-    host_table_add(table, &(struct host_settings){.name = mem_strdup("Reg.Example"), .max_connections = 3,
+    host_table_add(table, &(struct host_settings){.name = mem_strdup("*"),
+                                                  .proxy = mem_strdup("http://proxy:1"),
+                                                  .bytes_per_s = 1000,
+                                                  .requests_per_s = 5});
+    host_table_add(table, &(struct host_settings){.name = mem_strdup("Reg.Example"),
+                                                  .max_connections = 3,
                                                   .ca_file = mem_strdup("/host.pem")});
-    host_table_add(table, &(struct host_settings){.name = mem_strdup("reg.example:5000"), .proxy = mem_strdup(""),
-                                                  .client_cert = mem_strdup("/c"), .client_key = mem_strdup("/k")});
+    host_table_add(table, &(struct host_settings){.name = mem_strdup("reg.example:5000"),
+                                                  .proxy = mem_strdup(""),
+                                                  .client_cert = mem_strdup("/c"),
+                                                  .client_key = mem_strdup("/k")});
     const struct host_settings *exact = host_table_get(table, "REG.example", 5000);
     assert_string_equal(exact->proxy, "");
     assert_string_equal(exact->ca_file, "/host.pem"); // from the entry without port
     assert_int_equal(exact->max_connections, 3);
-    assert_int_equal(exact->bytes_per_s, 1000);       // from "*"
+    assert_int_equal(exact->bytes_per_s, 1000); // from "*"
     assert_string_equal(exact->client_key, "/k");
     const struct host_settings *host = host_table_get(table, "reg.example", 443);
     assert_string_equal(host->proxy, "http://proxy:1");
     assert_null(host->client_cert);
     assert_string_equal(host_table_get(table, "other", 443)->proxy, "http://proxy:1");
     // never by suffix, prefix or label
-    static const char *const others[] = {"a.reg.example", "reg.example.com", "xreg.example", "reg.exampl", "example", "reg"};
+    static const char *const others[] = {"a.reg.example", "reg.example.com", "xreg.example",
+                                         "reg.exampl",    "example",         "reg"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_null(host_table_get(table, others[i], 443)->ca_file);
     // a later entry of the same name completes the earlier one
@@ -65,15 +71,19 @@ static void test_mirrors(void **state)
 
 static void test_schemes(void **state)
 {
-    static const char *const plain[] = {"localhost", "localhost:5000", "a.localhost:1", "127.0.0.1", "127.0.0.1:5000", "127.5.5.5:80",
-                                        "[::1]:5000", "[::1]", "plain.example", "plain.example:81", "port.example:5000", "[fd00::1]:5000"};
-    static const char *const tls[] = {"example.com", "example.com:80", "10.0.0.1:5000", "192.168.0.1", "[fd00::1]",
-                                      "[fd00::1]:5001", "registry.local", "localhost.example", "port.example",
-                                      "port.example:5001", "plain.example.com", "docker.io", "127.0.0.1.example"};
+    static const char *const plain[] = {
+        "localhost",      "localhost:5000",   "a.localhost:1",     "127.0.0.1",
+        "127.0.0.1:5000", "127.5.5.5:80",     "[::1]:5000",        "[::1]",
+        "plain.example",  "plain.example:81", "port.example:5000", "[fd00::1]:5000"};
+    static const char *const tls[] = {
+        "example.com",       "example.com:80", "10.0.0.1:5000",     "192.168.0.1",  "[fd00::1]",
+        "[fd00::1]:5001",    "registry.local", "localhost.example", "port.example", "port.example:5001",
+        "plain.example.com", "docker.io",      "127.0.0.1.example"};
     struct host_table *table = host_table_new();
     (void)state;
     host_table_add(table, &(struct host_settings){.name = mem_strdup("plain.example"), .plain_http = true});
-    host_table_add(table, &(struct host_settings){.name = mem_strdup("port.example:5000"), .plain_http = true});
+    host_table_add(table,
+                   &(struct host_settings){.name = mem_strdup("port.example:5000"), .plain_http = true});
     host_table_add(table, &(struct host_settings){.name = mem_strdup("[fd00::1]:5000"), .plain_http = true});
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (strcmp(host_table_scheme(table, plain[i]), "http") != 0)

@@ -80,14 +80,14 @@ static void test_redirects(void **state)
         {"https://reg.example/x", OWN, OWN},
         {"https://REG.example:443/x", OWN, OWN},
         {"https://cdn.example/x", BARE, REFUSED},
-        {"https://reg.example:8443/x", BARE, REFUSED},   // another port is another origin
+        {"https://reg.example:8443/x", BARE, REFUSED}, // another port is another origin
         {"https://a.reg.example/x", BARE, REFUSED},
         {"https://reg.example.evil.com/x", BARE, REFUSED},
-        {"http://cdn.example/x", REFUSED, REFUSED},      // https never becomes http
-        {"http://plain.example/x", REFUSED, REFUSED},    // not even where plain http is configured
+        {"http://cdn.example/x", REFUSED, REFUSED},   // https never becomes http
+        {"http://plain.example/x", REFUSED, REFUSED}, // not even where plain http is configured
         {"http://localhost:5000/x", REFUSED, REFUSED},
-        {"http://reg.example/x", OWN, OWN},              // same host: led back to https
-        {"http://reg.example:8080/x", BARE, REFUSED},    // https, at that port
+        {"http://reg.example/x", OWN, OWN},           // same host: led back to https
+        {"http://reg.example:8080/x", BARE, REFUSED}, // https, at that port
         {"file:///etc/passwd", REFUSED, REFUSED},
         {"gopher://reg.example/", REFUSED, REFUSED},
         {"https://user@reg.example/x", REFUSED, REFUSED},
@@ -107,13 +107,14 @@ static void test_upload_locations(void **state)
         const char *origin, *location, *result; // NULL: refused
         bool credentials;
     } cases[] = {
-        {"https://reg:5000/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/1?_state=s", "https://reg:5000/v2/a/blobs/uploads/1?_state=s", true},
+        {"https://reg:5000/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/1?_state=s",
+         "https://reg:5000/v2/a/blobs/uploads/1?_state=s", true},
         {"https://reg:5000/v2/a/blobs/uploads/", "1", "https://reg:5000/v2/a/blobs/uploads/1", true},
         {"https://reg:5000/v2/", "https://reg:5000/u?a=b", "https://reg:5000/u?a=b", true},
         {"https://reg:5000/v2/", "//reg:5000/u", "https://reg:5000/u", true},
-        {"https://reg:5000/v2/", "https://reg/u", "https://reg:5000/u", true},      // the port was dropped
-        {"https://reg:5000/v2/", "http://reg/u", "https://reg:5000/u", true},       // and the scheme
-        {"https://reg:5000/v2/", "http://reg:5000/u", "https://reg:5000/u", true},  // behind a TLS proxy
+        {"https://reg:5000/v2/", "https://reg/u", "https://reg:5000/u", true},     // the port was dropped
+        {"https://reg:5000/v2/", "http://reg/u", "https://reg:5000/u", true},      // and the scheme
+        {"https://reg:5000/v2/", "http://reg:5000/u", "https://reg:5000/u", true}, // behind a TLS proxy
         {"https://reg/v2/", "http://reg/u", "https://reg/u", true},
         {"http://127.0.0.1:5000/v2/", "http://127.0.0.1/u", "http://127.0.0.1:5000/u", true},
         {"https://reg/v2/", "https://uploads.example/u", "https://uploads.example/u", false},
@@ -137,11 +138,13 @@ static void test_upload_locations(void **state)
 
 static void test_realms(void **state)
 {
-    static const char *const refused[] = {"http://auth.example/t", "http://reg.evil/t", "http://10.0.0.1/t",
-                                          "http://169.254.169.254/t", "http://[::]/t", "http://0.0.0.0/t",
-                                          "http://localhost:1/t", "file:///t", "https://u:p@auth.example/t"};
+    static const char *const refused[] = {
+        "http://auth.example/t",    "http://reg.evil/t", "http://10.0.0.1/t",
+        "http://169.254.169.254/t", "http://[::]/t",     "http://0.0.0.0/t",
+        "http://localhost:1/t",     "file:///t",         "https://u:p@auth.example/t"};
     static const char *const elsewhere[] = {"https://auth.example/t?service=x", "https://reg.example:444/t",
-                                            "https://169.254.169.254/t", "https://127.0.0.1/t", "https://10.0.0.1/t"};
+                                            "https://169.254.169.254/t", "https://127.0.0.1/t",
+                                            "https://10.0.0.1/t"};
     (void)state;
     for (size_t i = 0; i < COUNT(refused); i++)
         expect("https://reg.example/v2/", refused[i], URL_TOKEN_REALM, REFUSED);
@@ -154,7 +157,8 @@ static void test_realms(void **state)
     }
     expect("https://reg.example/v2/", "/token", URL_TOKEN_REALM, OWN);
     expect("http://127.0.0.1:5000/v2/", "http://127.0.0.1:5000/t", URL_TOKEN_REALM, OWN);
-    expect("http://127.0.0.1:5000/v2/", "http://localhost:5001/t", URL_TOKEN_REALM, BARE); // both literal loopback
+    expect("http://127.0.0.1:5000/v2/", "http://localhost:5001/t", URL_TOKEN_REALM,
+           BARE); // both literal loopback
     expect("http://plain.example/v2/", "http://auth.example/t", URL_TOKEN_REALM, REFUSED);
 }
 
@@ -172,7 +176,8 @@ static void test_foreign_layers(void **state)
 {
     (void)state;
     expect("https://reg.example/v2/", "https://mcr.example/layer", URL_FOREIGN_LAYER, BARE);
-    expect("https://reg.example/v2/", "https://reg.example/layer", URL_FOREIGN_LAYER, BARE); // never credentials
+    expect("https://reg.example/v2/", "https://reg.example/layer", URL_FOREIGN_LAYER,
+           BARE); // never credentials
     expect("https://reg.example/v2/", "http://mcr.example/layer", URL_FOREIGN_LAYER, REFUSED);
     expect("https://reg.example/v2/", "http://plain.example/layer", URL_FOREIGN_LAYER, BARE);
     expect("http://localhost:5000/v2/", "http://mcr.example/layer", URL_FOREIGN_LAYER, REFUSED);
@@ -205,17 +210,57 @@ static void test_private_addresses(void **state)
 static void test_look_alikes(void **state)
 {
     static const char *const hosts[] = {
-        "reg.example.com.evil.com", "reg.example.com-evil.com", "reg.example.comevil.com", "evil-reg.example.com",
-        "evilreg.example.com", "evil.com.reg.example", "reg-example.com", "reg.examp1e.com", "reg.example.co",
-        "reg.example.com.", "reg.example.com.co", "xreg.example.com", "regx.example.com", "re.g.example.com",
-        "reg.reg.example.com", "www.reg.example.com", "reg.example.net", "reg.example", "example.com", "com",
-        "reg", "registry.example.com", "reg.example.com.localhost", "localhost", "reg.example.com.internal",
-        "reg.example.com.nip.io", "reg.example.c0m", "rég", "reg.example.cam", "reg.exarnple.com",
-        "r3g.example.com", "reg_.example.com", "_reg.example.com", "reg.example-com", "reg.exam-ple.com",
-        "1reg.example.com", "reg1.example.com", "reg.example.com.1x", "xn--reg-example.com", "reg.xn--example.com",
-        "reg.example.com.s3.amazonaws.com", "reg.example.com.azurecr.io", "azurecr.io.reg.example.com.evil.com",
-        "a.b.c.reg.example.com", "reg.example.org", "reg.example.come", "reg.example.comm", "oreg.example.com",
-        "reg.eexample.com", "reg.xample.com", "rreg.example.com",
+        "reg.example.com.evil.com",
+        "reg.example.com-evil.com",
+        "reg.example.comevil.com",
+        "evil-reg.example.com",
+        "evilreg.example.com",
+        "evil.com.reg.example",
+        "reg-example.com",
+        "reg.examp1e.com",
+        "reg.example.co",
+        "reg.example.com.",
+        "reg.example.com.co",
+        "xreg.example.com",
+        "regx.example.com",
+        "re.g.example.com",
+        "reg.reg.example.com",
+        "www.reg.example.com",
+        "reg.example.net",
+        "reg.example",
+        "example.com",
+        "com",
+        "reg",
+        "registry.example.com",
+        "reg.example.com.localhost",
+        "localhost",
+        "reg.example.com.internal",
+        "reg.example.com.nip.io",
+        "reg.example.c0m",
+        "rég",
+        "reg.example.cam",
+        "reg.exarnple.com",
+        "r3g.example.com",
+        "reg_.example.com",
+        "_reg.example.com",
+        "reg.example-com",
+        "reg.exam-ple.com",
+        "1reg.example.com",
+        "reg1.example.com",
+        "reg.example.com.1x",
+        "xn--reg-example.com",
+        "reg.xn--example.com",
+        "reg.example.com.s3.amazonaws.com",
+        "reg.example.com.azurecr.io",
+        "azurecr.io.reg.example.com.evil.com",
+        "a.b.c.reg.example.com",
+        "reg.example.org",
+        "reg.example.come",
+        "reg.example.comm",
+        "oreg.example.com",
+        "reg.eexample.com",
+        "reg.xample.com",
+        "rreg.example.com",
     };
     char target[256];
     (void)state;

@@ -69,13 +69,13 @@ static void test_pace(void **state)
     (void)state;
     assert_ptr_equal(pace_find_host(pace, "a"), a);
     assert_ptr_not_equal(a, b);
-    assert_int_equal(pace_book(a, 1000, 250, 10000), 0);   // saved up
+    assert_int_equal(pace_book(a, 1000, 250, 10000), 0); // saved up
     assert_int_equal(pace_book(a, 1000, 100, 10000), 100);
     assert_int_equal(pace_book(a, 1000, 100, 10000), 200);
     assert_int_equal(pace_book(a, 1000, 100, 10300), 0);
-    assert_int_equal(pace_book(b, 1000, 100, 10000), 0);   // another host
+    assert_int_equal(pace_book(b, 1000, 100, 10000), 0); // another host
     int64_t now_ms = 20000, moved = 0;
-    for (int i = 0; i < 1000; i++) {                       // whoever obeys moves at the rate
+    for (int i = 0; i < 1000; i++) { // whoever obeys moves at the rate
         now_ms += pace_book(a, 1000000, 16384, now_ms);
         moved += 16384;
     }
@@ -96,7 +96,8 @@ static void test_ring(void **state)
     unsigned random = 1;
     while (b - base < (int64_t)sizeof sent) {
         random = random * 1103515245 + 12345;
-        size_t room = ring_room(&ring), want = (random >> 16) % 40, left = sizeof sent - (size_t)(ring.head - base);
+        size_t room = ring_room(&ring), want = (random >> 16) % 40,
+               left = sizeof sent - (size_t)(ring.head - base);
         want = want < room ? want : room;
         ring_append(&ring, sent + (ring.head - base), want < left ? want : left);
         len = ring_copy(&ring, a, ring.head, got, (random >> 8) % 64);

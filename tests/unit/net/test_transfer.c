@@ -9,23 +9,24 @@ enum { BLOB_BYTES = 3 << 20 };
 struct registry {
     char *bytes;
     size_t len;
-    size_t cut_at;          // GET: reset after so many bytes, `cuts` times
+    size_t cut_at; // GET: reset after so many bytes, `cuts` times
     int cuts;
     bool lie_at_end;        // GET: the last byte is wrong
-    const char *range_mode; // "ok", "ignore" (200 from 0), "shift" (wrong start), "total", "silent" (no Content-Range), "two"
+    const char *range_mode; // "ok", "ignore" (200 from 0), "shift" (wrong start), "total", "silent" (no
+                            // Content-Range), "two"
     size_t extra;           // GET: more bytes than there are
     bool chunked;
-    int put_status;         // 0: 201
-    size_t put_answer_at;   // answers after so many bytes (0: all)
-    bool put_reset;         // … or resets there
-    bool put_ignore;        // … or reads nothing any more
-    int puts_done;          // whole bodies received
+    int put_status;       // 0: 201
+    size_t put_answer_at; // answers after so many bytes (0: all)
+    bool put_reset;       // … or resets there
+    bool put_ignore;      // … or reads nothing any more
+    int puts_done;        // whole bodies received
     atomic_int gets;
     atomic_size_t put_bytes;
     atomic_int put_matches;
-    int unauthorized;       // PUT: the first n answers are 401
-    bool redirect;          // GET: 307 to /cdn
-    bool early;             // PUT: 201 before the body
+    int unauthorized; // PUT: the first n answers are 401
+    bool redirect;    // GET: 307 to /cdn
+    bool early;       // PUT: 201 before the body
 };
 
 static void serve_bytes(struct scripted_connection *c, struct registry *reg, size_t from)
@@ -512,7 +513,8 @@ static void test_a_success_that_comes_too_early(void **state)
     set_up_free(t);
 }
 
-// A target that takes nothing any more gets a connection of its own; the others are done long before it is given up.
+// A target that takes nothing any more gets a connection of its own; the others are done long before it is
+// given up.
 static void test_laggard_is_parted(void **state)
 {
     struct transport_options limits = {.stall_window_ms = 700, .first_byte_ms = 20000};
@@ -572,8 +574,8 @@ struct token_authorizer {
     int authorized, challenged;
 };
 
-static int give_token(struct authorizer *a, const struct url *url, struct monitor *monitor, struct secret **ret,
-                      struct error *err)
+static int give_token(struct authorizer *a, const struct url *url, struct monitor *monitor,
+                      struct secret **ret, struct error *err)
 {
     char text[32];
     (void)url;
@@ -598,7 +600,8 @@ static int take_challenge(struct authorizer *a, const struct url *url, const str
 
 static const struct authorizer_ops token_ops = {.authorize = give_token, .challenge = take_challenge};
 
-// a token dies in the middle of an upload. The upload begins again, from the ring or with its own download.
+// a token dies in the middle of an upload. The upload begins again, from the ring or with its own
+// download.
 static void test_challenge_of_an_upload(void **state)
 {
     static const size_t sizes[] = {100000, BLOB_BYTES};

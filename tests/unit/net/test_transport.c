@@ -9,7 +9,8 @@ static void hello(struct scripted_connection *c, struct scripted_request *r, voi
 {
     (void)arg;
     scripted_take_body(c, r);
-    scripted_reply(c, "200 OK", "Content-Type: Text/Plain; charset=utf-8\r\nX-A: 1\r\nX-A: 2\r\n", "hello", 5);
+    scripted_reply(c, "200 OK", "Content-Type: Text/Plain; charset=utf-8\r\nX-A: 1\r\nX-A: 2\r\n", "hello",
+                   5);
 }
 
 static void test_plain_request(void **state)
@@ -45,8 +46,14 @@ static void test_plain_request(void **state)
 static void test_target_bytes_kept(void **state)
 {
     static const char *const targets[] = {
-        "/a/../b/./c", "//double//slash", "/%2e%2e/x", "/a?b=c?d=/../e", "/\xc3\xa9?\xff=1", "/a%zz'\"<>{}|\\^`",
-        "/blob?X-Amz-Signature=ab%2Fcd+ef%20==&X-Amz-Date=20260101T000000Z", "/;p=1/!$&'()*+,;=:@",
+        "/a/../b/./c",
+        "//double//slash",
+        "/%2e%2e/x",
+        "/a?b=c?d=/../e",
+        "/\xc3\xa9?\xff=1",
+        "/a%zz'\"<>{}|\\^`",
+        "/blob?X-Amz-Signature=ab%2Fcd+ef%20==&X-Amz-Date=20260101T000000Z",
+        "/;p=1/!$&'()*+,;=:@",
     };
     struct net_fixture *f = net_fixture_new(NULL);
     struct scripted_server *s = scripted_start(hello, NULL);
@@ -183,15 +190,18 @@ static void test_tolerated_answers(void **state)
     assert_int_equal(f->answer.retry_after_ms, 60000);
     assert_string_equal(f->answer.body, "slow");
     assert_int_equal(perform_raw(f, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n"
-                                    "Content-Length: 2\r\n\r\nok"), 0);
+                                    "Content-Length: 2\r\n\r\nok"),
+                     0);
     assert_int_equal(f->answer.status, 200);
     assert_null(http_headers_find(&f->answer.headers, "link"));
     assert_string_equal(f->answer.body, "ok");
-    assert_int_equal(perform_raw(f, "HTTP/1.0 200 OK\r\nX-Folded: a\r\n  b\r\n: no name\r\n\r\nto the end"), 0);
+    assert_int_equal(perform_raw(f, "HTTP/1.0 200 OK\r\nX-Folded: a\r\n  b\r\n: no name\r\n\r\nto the end"),
+                     0);
     assert_string_equal(f->answer.body, "to the end");
     assert_string_equal(http_headers_find(&f->answer.headers, "x-folded"), "a b");
     assert_int_equal(perform_raw(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
-                                    "X-Trailer: t\r\n\r\n"), 0);
+                                    "X-Trailer: t\r\n\r\n"),
+                     0);
     assert_string_equal(f->answer.body, "abc");
     assert_null(http_headers_find(&f->answer.headers, "x-trailer"));
     net_fixture_free(f);
@@ -535,7 +545,8 @@ static void test_proxies_only_from_settings(void **state)
     assert_int_equal(scripted_count(evil), 0);
     assert_int_equal(scripted_count(s), 1);
     setenv("no_proxy", "*", 1);
-    host_table_add(f->hosts, &(struct host_settings){.name = mem_strdup("registry.test"), .proxy = mem_strdup(proxy)});
+    host_table_add(f->hosts,
+                   &(struct host_settings){.name = mem_strdup("registry.test"), .proxy = mem_strdup(proxy)});
     struct http_call call = {.method = "GET", .max_body = 100};
     assert_int_equal(url_parse(&call.url, "http://registry.test/v2/", &f->err), 0);
     net_fixture_clear(f);
@@ -543,7 +554,8 @@ static void test_proxies_only_from_settings(void **state)
     assert_string_equal(evil->requests[0]->target, "http://registry.test/v2/");
     http_call_clear(&call);
     // behind a proxy the name itself is judged
-    host_table_add(f->hosts, &(struct host_settings){.name = mem_strdup("169.254.169.254"), .proxy = mem_strdup(proxy)});
+    host_table_add(
+        f->hosts, &(struct host_settings){.name = mem_strdup("169.254.169.254"), .proxy = mem_strdup(proxy)});
     assert_int_equal(url_parse(&call.url, "http://169.254.169.254/", &f->err), 0);
     net_fixture_clear(f);
     assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), -1);
@@ -609,9 +621,16 @@ static void test_retry_after(void **state)
         const char *value;
         int64_t min_ms, max_ms;
     } cases[] = {
-        {"0", 0, 0}, {"7", 7000, 7000}, {"1000000000", 86400000, 86400000}, {"99999999999999999999", 86400000, 86400000},
-        {"-5", -1, -1}, {"soon", -1, -1}, {"", -1, -1}, {"Wed, 21 Oct 2015 07:28:00 GMT", 0, 0},
-        {"Fri, 31 Dec 2100 23:59:59 GMT", 86400000, 86400000}, {"1.5", -1, -1},
+        {"0", 0, 0},
+        {"7", 7000, 7000},
+        {"1000000000", 86400000, 86400000},
+        {"99999999999999999999", 86400000, 86400000},
+        {"-5", -1, -1},
+        {"soon", -1, -1},
+        {"", -1, -1},
+        {"Wed, 21 Oct 2015 07:28:00 GMT", 0, 0},
+        {"Fri, 31 Dec 2100 23:59:59 GMT", 86400000, 86400000},
+        {"1.5", -1, -1},
     };
     struct net_fixture *f = net_fixture_new(NULL);
     char answer[256];
@@ -631,8 +650,10 @@ static void test_byte_rate(void **state)
     struct net_fixture *f = net_fixture_new(NULL);
     struct scripted_server *s = scripted_start(hello, NULL);
     (void)state;
-    // 300,000 bytes at 1,000,000 a second, 250 ms saved up: some 50 ms are owed, by the clock of the pacing itself.
-    host_table_add(f->hosts, &(struct host_settings){.name = mem_strdup("127.0.0.1"), .bytes_per_s = 1000000});
+    // 300,000 bytes at 1,000,000 a second, 250 ms saved up: some 50 ms are owed, by the clock of the pacing
+    // itself.
+    host_table_add(f->hosts,
+                   &(struct host_settings){.name = mem_strdup("127.0.0.1"), .bytes_per_s = 1000000});
     struct http_call call = net_call(s, "PUT", "/");
     char *bytes = net_bytes(600000, 5);
     struct timespec before, after;

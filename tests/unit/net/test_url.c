@@ -67,18 +67,57 @@ static void test_parse(void **state)
 static void test_refused(void **state)
 {
     static const char *const table[] = {
-        "", "/", "example.com", "//example.com/", "https:", "https:/example.com", "https://", "https:///path",
-        "ftp://example.com/", "file:///etc/passwd", "gopher://e.com/", "javascript:alert(1)", "unix:///run/x",
-        "https://user@example.com/", "https://user:pass@example.com/", "https://example.com@evil.com/",
-        "https://@example.com/", "https://example.com:0/", "https://example.com:65536/", "https://example.com:443x/",
-        "https://example.com:-1/", "https://example.com: 443/", "https://example.com:99999999999999999999/",
-        "https://exa mple.com/", "https://example%2ecom/", "https://example.com%00.evil.com/",
-        "https://ex\xc3\xa4mple.com/", "https://\xe2\x91\xa0\xe2\x91\xa1\xe2\x91\xa6.0.0.1/",
-        "https://example..com/", "https://.example.com/", "https://example.com../", "https://example.com\\@evil.com/",
-        "https://example.com\\.evil.com/", "https://[::1/", "https://[::1]x/", "https://[fe80::1%25eth0]/",
-        "https://[127.0.0.1]/", "https://[v1.x]/", "https://::1/", "https://a:b:c/", "https://example.com\t/",
-        "https://example.com/a\nb", "https://example.com/a\rb", "https://example.com/\x7f", "https://example.com/\x01",
-        "https://*.example.com/", "https://exam'ple.com/", "https://a,b/", "https://a;b/", "https://a&b/", "http s://a/",
+        "",
+        "/",
+        "example.com",
+        "//example.com/",
+        "https:",
+        "https:/example.com",
+        "https://",
+        "https:///path",
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "gopher://e.com/",
+        "javascript:alert(1)",
+        "unix:///run/x",
+        "https://user@example.com/",
+        "https://user:pass@example.com/",
+        "https://example.com@evil.com/",
+        "https://@example.com/",
+        "https://example.com:0/",
+        "https://example.com:65536/",
+        "https://example.com:443x/",
+        "https://example.com:-1/",
+        "https://example.com: 443/",
+        "https://example.com:99999999999999999999/",
+        "https://exa mple.com/",
+        "https://example%2ecom/",
+        "https://example.com%00.evil.com/",
+        "https://ex\xc3\xa4mple.com/",
+        "https://\xe2\x91\xa0\xe2\x91\xa1\xe2\x91\xa6.0.0.1/",
+        "https://example..com/",
+        "https://.example.com/",
+        "https://example.com../",
+        "https://example.com\\@evil.com/",
+        "https://example.com\\.evil.com/",
+        "https://[::1/",
+        "https://[::1]x/",
+        "https://[fe80::1%25eth0]/",
+        "https://[127.0.0.1]/",
+        "https://[v1.x]/",
+        "https://::1/",
+        "https://a:b:c/",
+        "https://example.com\t/",
+        "https://example.com/a\nb",
+        "https://example.com/a\rb",
+        "https://example.com/\x7f",
+        "https://example.com/\x01",
+        "https://*.example.com/",
+        "https://exam'ple.com/",
+        "https://a,b/",
+        "https://a;b/",
+        "https://a&b/",
+        "http s://a/",
     };
     (void)state;
     for (size_t i = 0; i < COUNT(table); i++) {
@@ -131,23 +170,89 @@ static enum address_class class_of(const char *text)
     return class;
 }
 
-// However loopback and the metadata service are spelled: refused, or seen for what they are. Never taken for a public name.
+// However loopback and the metadata service are spelled: refused, or seen for what they are. Never taken for
+// a public name.
 static void test_sixty_spellings(void **state)
 {
     static const char *const table[] = {
-        "127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "127.255.255.254", "2130706433", "0x7f000001", "0X7F000001",
-        "017700000001", "0x7f.1", "0x7f.0x0.0x0.0x1", "0177.0.0.1", "0177.0.0.01", "127.0.0.0x1", "127.00.00.01",
-        "0127.0.0.1", "00000177.1", "0", "0.0.0.0", "0x0", "00", "0.0", "localhost", "LOCALHOST", "localhost.",
-        "LocalHost", "foo.localhost", "a.b.localhost.", "[::1]", "[::]", "[0:0:0:0:0:0:0:1]",
-        "[0000:0000:0000:0000:0000:0000:0000:0001]", "[::127.0.0.1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-        "[::FFFF:7F00:0001]", "[0:0:0:0:0:ffff:127.0.0.1]", "[::ffff:0:127.0.0.1]", "[64:ff9b::127.0.0.1]",
-        "[64:ff9b::7f00:1]", "[64:ff9b:1::127.0.0.1]", "[2002:7f00:1::]", "[2002:7f00:0001::1]", "[::1%lo]",
-        "[::1%25lo]", "[fe80::1%25eth0]", "[fe80::1]", "169.254.169.254", "169.254.169.254.", "2852039166",
-        "0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "0251.0376.0251.0376", "169.254.43518", "169.16689662", "[::ffff:169.254.169.254]",
-        "[::ffff:a9fe:a9fe]", "[64:ff9b::169.254.169.254]", "[2002:a9fe:a9fe::]", "[fd00:ec2::254]", "[fec0::1]",
-        "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "198.18.0.1", "224.0.0.1",
-        "255.255.255.255", "[ff02::1]", "%31%32%37.0.0.1", "127.0.0.1%00.example.com", "\xe2\x91\xa0\xe2\x91\xa1\xe2\x91\xa6.0.0.1",
-        "\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1", "127\xe3\x80\x82" "0.0.1", "user@127.0.0.1", "example.com@127.0.0.1",
+        "127.0.0.1",
+        "127.0.0.1.",
+        "127.1",
+        "127.0.1",
+        "127.255.255.254",
+        "2130706433",
+        "0x7f000001",
+        "0X7F000001",
+        "017700000001",
+        "0x7f.1",
+        "0x7f.0x0.0x0.0x1",
+        "0177.0.0.1",
+        "0177.0.0.01",
+        "127.0.0.0x1",
+        "127.00.00.01",
+        "0127.0.0.1",
+        "00000177.1",
+        "0",
+        "0.0.0.0",
+        "0x0",
+        "00",
+        "0.0",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "LocalHost",
+        "foo.localhost",
+        "a.b.localhost.",
+        "[::1]",
+        "[::]",
+        "[0:0:0:0:0:0:0:1]",
+        "[0000:0000:0000:0000:0000:0000:0000:0001]",
+        "[::127.0.0.1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::FFFF:7F00:0001]",
+        "[0:0:0:0:0:ffff:127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::127.0.0.1]",
+        "[2002:7f00:1::]",
+        "[2002:7f00:0001::1]",
+        "[::1%lo]",
+        "[::1%25lo]",
+        "[fe80::1%25eth0]",
+        "[fe80::1]",
+        "169.254.169.254",
+        "169.254.169.254.",
+        "2852039166",
+        "0xa9fea9fe",
+        "0xa9.0xfe.0xa9.0xfe",
+        "0251.0376.0251.0376",
+        "169.254.43518",
+        "169.16689662",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:a9fe:a9fe]",
+        "[64:ff9b::169.254.169.254]",
+        "[2002:a9fe:a9fe::]",
+        "[fd00:ec2::254]",
+        "[fec0::1]",
+        "10.0.0.1",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+        "100.64.0.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "[ff02::1]",
+        "%31%32%37.0.0.1",
+        "127.0.0.1%00.example.com",
+        "\xe2\x91\xa0\xe2\x91\xa1\xe2\x91\xa6.0.0.1",
+        "\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1",
+        "127\xe3\x80\x82"
+        "0.0.1",
+        "user@127.0.0.1",
+        "example.com@127.0.0.1",
     };
     char text[256];
     (void)state;
@@ -160,9 +265,11 @@ static void test_sixty_spellings(void **state)
         if (class_of(text) == ADDRESS_PUBLIC)
             fail_msg("%s passes as public", table[i]);
     }
-    static const char *const public[] = {"8.8.8.8", "example.com", "[2606:4700::1111]", "128.0.0.1", "126.255.255.255",
-                                         "172.32.0.1", "localhost.example.com", "notlocalhost", "127.0.0.1.nip.io",
-                                         "[::ffff:8.8.8.8]", "[64:ff9b::8.8.8.8]", "169.253.255.255", "11.0.0.1"};
+    static const char *const public[] = {
+        "8.8.8.8",          "example.com",      "[2606:4700::1111]",     "128.0.0.1",
+        "126.255.255.255",  "172.32.0.1",       "localhost.example.com", "notlocalhost",
+        "127.0.0.1.nip.io", "[::ffff:8.8.8.8]", "[64:ff9b::8.8.8.8]",    "169.253.255.255",
+        "11.0.0.1"};
     for (size_t i = 0; i < COUNT(public); i++) {
         snprintf(text, sizeof text, "https://%s/", public[i]);
         if (class_of(text) != ADDRESS_PUBLIC)
@@ -172,9 +279,19 @@ static void test_sixty_spellings(void **state)
 
 static void test_loopback_names(void **state)
 {
-    static const char *const yes[] = {"localhost", "Localhost", "a.localhost", "127.0.0.1", "127.9.8.7", "::1"};
-    static const char *const no[] = {"localhost.evil.com", "notlocalhost", ".localhost", "localhost.local", "127.1",
-                                     "127.0.0.1.evil.com", "0.0.0.0", "::", "10.0.0.1", "localhos", ""};
+    static const char *const yes[] = {"localhost", "Localhost", "a.localhost",
+                                      "127.0.0.1", "127.9.8.7", "::1"};
+    static const char *const no[] = {"localhost.evil.com",
+                                     "notlocalhost",
+                                     ".localhost",
+                                     "localhost.local",
+                                     "127.1",
+                                     "127.0.0.1.evil.com",
+                                     "0.0.0.0",
+                                     "::",
+                                     "10.0.0.1",
+                                     "localhos",
+                                     ""};
     (void)state;
     for (size_t i = 0; i < COUNT(yes); i++)
         assert_true(url_is_loopback_name(yes[i]));
@@ -213,7 +330,8 @@ static void test_resolve(void **state)
         {"http://a/b/c/d;p?q", "g/./h", "http://a/b/c/g/h"},
         {"http://a/b/c/d;p?q", "g/../h", "http://a/b/c/h"},
         {"http://a/b/c/d;p?q", "g?y/../x", "http://a/b/c/g?y/../x"},
-        {"https://r:5000/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/1?_state=x%3D", "https://r:5000/v2/a/blobs/uploads/1?_state=x%3D"},
+        {"https://r:5000/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/1?_state=x%3D",
+         "https://r:5000/v2/a/blobs/uploads/1?_state=x%3D"},
         {"https://r:5000/v2/a/blobs/uploads/", "https://r:5000/x?y=1&z", "https://r:5000/x?y=1&z"},
         {"https://r:5000/v2/a/blobs/uploads/", "1234", "https://r:5000/v2/a/blobs/uploads/1234"},
         {"https://r:5000/v2/", "//cdn.example/x", "https://cdn.example/x"},
@@ -275,8 +393,9 @@ static void test_origin(void **state)
     assert_string_equal(origin, "https://r.example:443");
     free(origin);
     url_clear(&b);
-    static const char *const others[] = {"http://r.example/", "https://r.example:444/", "https://s.example/",
-                                         "https://a.r.example/", "https://r.example.com/", "http://r.example:443/"};
+    static const char *const others[] = {"http://r.example/",      "https://r.example:444/",
+                                         "https://s.example/",     "https://a.r.example/",
+                                         "https://r.example.com/", "http://r.example:443/"};
     for (size_t i = 0; i < COUNT(others); i++) {
         assert_int_equal(url_parse(&b, others[i], &err), 0);
         assert_false(url_same_origin(&a, &b));
@@ -303,10 +422,14 @@ static void test_messages_keep_secrets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),          cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_lengths),        cmocka_unit_test(test_sixty_spellings),
-        cmocka_unit_test(test_loopback_names), cmocka_unit_test(test_resolve),
-        cmocka_unit_test(test_add_query),      cmocka_unit_test(test_origin),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_sixty_spellings),
+        cmocka_unit_test(test_loopback_names),
+        cmocka_unit_test(test_resolve),
+        cmocka_unit_test(test_add_query),
+        cmocka_unit_test(test_origin),
         cmocka_unit_test(test_messages_keep_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
