@@ -40,18 +40,18 @@ static void unref_credential(void *credential)
 static void make_caches(struct credentials *credentials, size_t max_tokens)
 {
     credentials->helpers =
-        flight_new(&(struct flight_options){.ref = ref_credential,
+        single_flight_new(&(struct flight_options){.ref = ref_credential,
                                             .unref = unref_credential,
                                             .max_entries = HELPERS_MAX,
                                             .wait_ms = credentials->helper_deadline_ms + 5000,
                                             .failure_ttl_ms = FAILURE_MS,
                                             .what = "the answer of a credential helper"});
-    credentials->tokens = flight_new(&(struct flight_options){.ref = token_ref,
+    credentials->tokens = single_flight_new(&(struct flight_options){.ref = token_ref,
                                                               .unref = token_unref,
                                                               .max_entries = max_tokens,
                                                               .wait_ms = WAIT_MS,
                                                               .what = "a token of the registry"});
-    credentials->google_tokens = flight_new(&(struct flight_options){.ref = token_ref,
+    credentials->google_tokens = single_flight_new(&(struct flight_options){.ref = token_ref,
                                                                      .unref = token_unref,
                                                                      .max_entries = GOOGLE_MAX,
                                                                      .wait_ms = WAIT_MS,
@@ -104,9 +104,9 @@ void credentials_free(struct credentials *credentials)
 {
     if (!credentials)
         return;
-    flight_free(credentials->helpers);
-    flight_free(credentials->tokens);
-    flight_free(credentials->google_tokens);
+    single_flight_free(credentials->helpers);
+    single_flight_free(credentials->tokens);
+    single_flight_free(credentials->google_tokens);
     realm_memory_free(credentials->realms);
     sources_free(credentials->sources);
     credential_unref(credentials->anonymous);
@@ -132,7 +132,7 @@ static struct credential *run_helper(struct credentials *credentials, const char
         AUTO_FREE char *source = mem_printf("helper %s (which knows nothing of it)", name);
         credential = credential_new(CREDENTIAL_ANONYMOUS, NULL, NULL, source);
     }
-    flight_land(credentials->helpers, key, credential, found > 0 ? credentials->helper_ttl_ms : FAILURE_MS,
+    single_flight_land(credentials->helpers, key, credential, found > 0 ? credentials->helper_ttl_ms : FAILURE_MS,
                 err, NULL);
     return credential;
 }
@@ -225,7 +225,7 @@ struct token *credentials_google_token(struct credentials *credentials, const st
         return outcome == FLIGHT_HIT ? value : NULL;
     struct token *token = google_fetch(&credentials->google, credential, monitor, err);
     void *old = NULL;
-    flight_land(credentials->google_tokens, key, token, token ? token->life_ms : 0, err, &old);
+    single_flight_land(credentials->google_tokens, key, token, token ? token->life_ms : 0, err, &old);
     if (old)
         error_clear(err);
     return token ? token : old;
@@ -269,6 +269,6 @@ struct credential *credentials_find(struct credentials *credentials, const struc
 
 size_t credentials_forget(struct credentials *credentials)
 {
-    return flight_clear(credentials->tokens) + flight_clear(credentials->helpers) +
-           flight_clear(credentials->google_tokens) + realm_memory_clear(credentials->realms);
+    return single_flight_clear(credentials->tokens) + single_flight_clear(credentials->helpers) +
+           single_flight_clear(credentials->google_tokens) + realm_memory_clear(credentials->realms);
 }

@@ -135,7 +135,7 @@ static int find_token(struct credentials_authorizer *self, const struct url *url
     enum flight_outcome outcome = flight_board(self->owner->tokens, key, monitor, &value, err);
     if (outcome == FLIGHT_LEAD) {
         struct token *token = fetch_token(self, url, realm, scope, monitor, err);
-        flight_land(self->owner->tokens, key, token, token ? token->life_ms : 0, err, &value);
+        single_flight_land(self->owner->tokens, key, token, token ? token->life_ms : 0, err, &value);
         self->token_new = token != NULL;
         if (value)
             error_clear(err);
@@ -232,7 +232,7 @@ static int answer_bearer(struct credentials_authorizer *self, const struct chall
         return 1;
     if (self->token_new || !self->token)
         return 0; // a token made a moment ago, for all we may ask: refused
-    flight_drop(self->owner->tokens, self->token_key, self->token);
+    single_flight_drop(self->owner->tokens, self->token_key, self->token);
     return 1;
 }
 

@@ -77,6 +77,6 @@ json_t *credentials_list(struct credentials *credentials)
 {
     json_t *rows = json_array();
     sources_each(credentials->sources, add_source, rows);
-    flight_each(credentials->tokens, add_token, rows);
+    single_flight_each(credentials->tokens, add_token, rows);
     return rows;
 }

@@ -5,7 +5,7 @@
 
 #include "net/exchange.h"
 #include "credentials/credentials.h"
-#include "credentials/flight.h"
+#include "credentials/single_flight.h"
 #include "credentials/google.h"
 #include "credentials/realm_memory.h"
 #include "credentials/sources.h"
@@ -14,9 +14,9 @@ struct credentials {
     struct transport *transport;
     const struct host_table *hosts;
     struct sources *sources;
-    struct flight *helpers;       // "name server" ▸ struct credential
-    struct flight *tokens;        // "origin realm service scope identity" ▸ struct token
-    struct flight *google_tokens; // identity ▸ struct token
+    struct single_flight *helpers;       // "name server" ▸ struct credential
+    struct single_flight *tokens;        // "origin realm service scope identity" ▸ struct token
+    struct single_flight *google_tokens; // identity ▸ struct token
     struct realm_memory *realms;
     struct google_options google;
     struct credential *anonymous;

@@ -3,7 +3,7 @@
 // Single flight with memory. Used by credentials (tokens, helper answers, Google access tokens). What must
 // hold: an entry with `flying` set stays in the list until its leader lands, and the lock is never held while
 // a value is made.
-#include "credentials/flight.h"
+#include "credentials/single_flight.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -28,7 +28,7 @@ struct flight_entry {
     int waiters;
 };
 
-struct flight {
+struct single_flight {
     struct flight_options options;
     pthread_mutex_t lock;
     pthread_cond_t landed;
@@ -36,9 +36,9 @@ struct flight {
     struct table *by_key;
 };
 
-struct flight *flight_new(const struct flight_options *options)
+struct single_flight *single_flight_new(const struct flight_options *options)
 {
-    struct flight *flight = mem_new(struct flight);
+    struct single_flight *flight = mem_new(struct single_flight);
     flight->options = *options;
     pthread_mutex_init(&flight->lock, NULL);
     pthread_condattr_t attributes;
@@ -51,7 +51,7 @@ struct flight *flight_new(const struct flight_options *options)
     return flight;
 }
 
-static void drop_value(struct flight *flight, struct flight_entry *entry)
+static void drop_value(struct single_flight *flight, struct flight_entry *entry)
 {
     if (entry->value)
         flight->options.unref(entry->value);
@@ -60,7 +60,7 @@ static void drop_value(struct flight *flight, struct flight_entry *entry)
     entry->expires_ms = 0;
 }
 
-static void remove_entry(struct flight *flight, struct flight_entry *entry)
+static void remove_entry(struct single_flight *flight, struct flight_entry *entry)
 {
     drop_value(flight, entry);
     list_remove(&entry->link);
@@ -69,7 +69,7 @@ static void remove_entry(struct flight *flight, struct flight_entry *entry)
     free(entry);
 }
 
-void flight_free(struct flight *flight)
+void single_flight_free(struct single_flight *flight)
 {
     if (!flight)
         return;
@@ -81,7 +81,7 @@ void flight_free(struct flight *flight)
     free(flight);
 }
 
-static void make_room(struct flight *flight)
+static void make_room(struct single_flight *flight)
 {
     for (struct list *link = flight->entries.prev;
          table_count(flight->by_key) >= flight->options.max_entries;) {
@@ -94,7 +94,7 @@ static void make_room(struct flight *flight)
     }
 }
 
-static struct flight_entry *use_entry(struct flight *flight, const char *key)
+static struct flight_entry *use_entry(struct single_flight *flight, const char *key)
 {
     struct flight_entry *entry = table_find(flight->by_key, key);
     if (entry) {
@@ -110,7 +110,7 @@ static struct flight_entry *use_entry(struct flight *flight, const char *key)
     return entry;
 }
 
-static void wait_slice(struct flight *flight)
+static void wait_slice(struct single_flight *flight)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -121,7 +121,7 @@ static void wait_slice(struct flight *flight)
 }
 
 // What can be said without waiting: -2 means that another caller is making the value.
-static int judge(struct flight *flight, struct flight_entry *entry, void **ret_value, struct error *err)
+static int judge(struct single_flight *flight, struct flight_entry *entry, void **ret_value, struct error *err)
 {
     int64_t now_ms = clock_ms();
     bool live = now_ms < entry->expires_ms;
@@ -141,7 +141,7 @@ static int judge(struct flight *flight, struct flight_entry *entry, void **ret_v
     return FLIGHT_LEAD;
 }
 
-static int wait_for(struct flight *flight, struct flight_entry *entry, const struct monitor *monitor,
+static int wait_for(struct single_flight *flight, struct flight_entry *entry, const struct monitor *monitor,
                     void **ret_value, struct error *err)
 {
     int64_t deadline_ms = clock_ms() + flight->options.wait_ms;
@@ -166,7 +166,7 @@ static int wait_for(struct flight *flight, struct flight_entry *entry, const str
     return outcome;
 }
 
-enum flight_outcome flight_board(struct flight *flight, const char *key, const struct monitor *monitor,
+enum flight_outcome flight_board(struct single_flight *flight, const char *key, const struct monitor *monitor,
                                  void **ret_value, struct error *err)
 {
     pthread_mutex_lock(&flight->lock);
@@ -178,7 +178,7 @@ enum flight_outcome flight_board(struct flight *flight, const char *key, const s
     return (enum flight_outcome)outcome;
 }
 
-static void keep_value(struct flight *flight, struct flight_entry *entry, void *value, int64_t life_ms)
+static void keep_value(struct single_flight *flight, struct flight_entry *entry, void *value, int64_t life_ms)
 {
     drop_value(flight, entry);
     entry->value = flight->options.ref(value);
@@ -187,7 +187,7 @@ static void keep_value(struct flight *flight, struct flight_entry *entry, void *
     entry->expires_ms = now_ms + life_ms;
 }
 
-static void keep_failure(struct flight *flight, struct flight_entry *entry, const struct error *failure)
+static void keep_failure(struct single_flight *flight, struct flight_entry *entry, const struct error *failure)
 {
     int64_t now_ms = clock_ms();
     if (entry->value && now_ms < entry->expires_ms) { // a renewal: ask again in a while
@@ -201,7 +201,7 @@ static void keep_failure(struct flight *flight, struct flight_entry *entry, cons
     entry->expires_ms = now_ms + flight->options.failure_ttl_ms;
 }
 
-void flight_land(struct flight *flight, const char *key, void *value, int64_t life_ms,
+void single_flight_land(struct single_flight *flight, const char *key, void *value, int64_t life_ms,
                  const struct error *failure, void **ret_old)
 {
     pthread_mutex_lock(&flight->lock);
@@ -217,7 +217,7 @@ void flight_land(struct flight *flight, const char *key, void *value, int64_t li
     pthread_mutex_unlock(&flight->lock);
 }
 
-void flight_drop(struct flight *flight, const char *key, const void *value)
+void single_flight_drop(struct single_flight *flight, const char *key, const void *value)
 {
     pthread_mutex_lock(&flight->lock);
     struct flight_entry *entry = table_find(flight->by_key, key);
@@ -226,7 +226,7 @@ void flight_drop(struct flight *flight, const char *key, const void *value)
     pthread_mutex_unlock(&flight->lock);
 }
 
-size_t flight_clear(struct flight *flight)
+size_t single_flight_clear(struct single_flight *flight)
 {
     size_t dropped = 0;
     pthread_mutex_lock(&flight->lock);
@@ -243,7 +243,7 @@ size_t flight_clear(struct flight *flight)
     return dropped;
 }
 
-void flight_each(struct flight *flight,
+void single_flight_each(struct single_flight *flight,
                  void (*visit)(void *arg, const char *key, const void *value, int64_t expires_ms), void *arg)
 {
     pthread_mutex_lock(&flight->lock);
