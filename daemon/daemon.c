@@ -38,6 +38,7 @@
 #include "notify.h"
 #include "registry/registry.h"
 #include "store/store.h"
+#include "token_file.h"
 
 enum { HOUSEKEEPING_MS = 60000, WATCHDOG_STEP_MS = 600000 };
 
@@ -257,26 +258,11 @@ static bool is_ready(void *arg, struct error *err)
     return false;
 }
 
-// Where the token is made when none was given: beside the socket, in the directory that lives as long as the machine is up.
-static char *default_token_file(const struct config *c)
-{
-    for (size_t i = 0; i < c->listen.count; i++)
-        if (str_starts(c->listen.items[i], "unix:/")) {
-            const char *path = c->listen.items[i] + strlen("unix:");
-            return mem_printf("%.*s/token", (int)(strrchr(path, '/') - path), path);
-        }
-    const char *runtime = getenv("RUNTIME_DIRECTORY"), *user = getenv("XDG_RUNTIME_DIR");
-    if (runtime && *runtime)
-        return mem_printf("%.*s/token", (int)strcspn(runtime, ":"), runtime);
-    if (geteuid() == 0)
-        return mem_strdup("/run/dray/token");
-    return user && *user ? mem_printf("%s/dray/token", user) : mem_printf("%s/token", c->state_dir);
-}
-
 static int open_server(struct daemon *d, struct error *err)
 {
     const struct config *c = d->config;
-    d->token_file = c->token_file ? mem_strdup(c->token_file) : default_token_file(c);
+    if (token_file_prepare(c, &d->token_file, err))
+        return -1;
     d->admins = mem_calloc(c->admins.count + 1, sizeof(*d->admins));
     for (size_t i = 0; i < c->admins.count; i++)
         d->admins[i] = (uint32_t)strtoul(c->admins.items[i], NULL, 10);
@@ -320,6 +306,16 @@ struct daemon *daemon_new(const struct config *config, struct error *err)
     return d;
 }
 
+// The directory of a socket is made if it is missing: 0755, the socket itself decides who may connect.
+static int make_socket_directory(const char *address, struct error *err)
+{
+    if (!str_starts(address, "unix:/"))
+        return 0;
+    const char *path = address + strlen("unix:"), *slash = strrchr(path, '/');
+    AUTO_FREE char *directory = mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    return file_make_directory(directory, 0755, err);
+}
+
 static int listen_all(struct daemon *d, struct strbuf *addresses, struct error *err)
 {
     int handed = notify_listen_fds();
@@ -331,7 +327,8 @@ static int listen_all(struct daemon *d, struct strbuf *addresses, struct error *
     }
     for (size_t i = 0; !handed && i < d->config->listen.count; i++) {
         AUTO_FREE char *text = NULL;
-        if (server_listen(d->server, d->config->listen.items[i], &text, err))
+        if (make_socket_directory(d->config->listen.items[i], err) ||
+            server_listen(d->server, d->config->listen.items[i], &text, err))
             return -1;
         strbuf_printf(addresses, " %s", text);
     }
