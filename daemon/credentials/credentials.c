@@ -40,22 +40,24 @@ static void unref_credential(void *credential)
 static void make_caches(struct credentials *credentials, size_t max_tokens)
 {
     credentials->helpers =
-        single_flight_new(&(struct flight_options){.ref = ref_credential,
-                                            .unref = unref_credential,
-                                            .max_entries = HELPERS_MAX,
-                                            .wait_ms = credentials->helper_deadline_ms + 5000,
-                                            .failure_ttl_ms = FAILURE_MS,
-                                            .what = "the answer of a credential helper"});
-    credentials->tokens = single_flight_new(&(struct flight_options){.ref = token_ref,
-                                                              .unref = token_unref,
-                                                              .max_entries = max_tokens,
-                                                              .wait_ms = WAIT_MS,
-                                                              .what = "a token of the registry"});
-    credentials->google_tokens = single_flight_new(&(struct flight_options){.ref = token_ref,
-                                                                     .unref = token_unref,
-                                                                     .max_entries = GOOGLE_MAX,
-                                                                     .wait_ms = WAIT_MS,
-                                                                     .what = "an access token of Google"});
+        single_flight_new(&(struct single_flight_options){.ref = ref_credential,
+                                                          .unref = unref_credential,
+                                                          .max_entries = HELPERS_MAX,
+                                                          .wait_ms = credentials->helper_deadline_ms + 5000,
+                                                          .failure_ttl_ms = FAILURE_MS,
+                                                          .what = "the answer of a credential helper"});
+    credentials->tokens =
+        single_flight_new(&(struct single_flight_options){.ref = token_ref,
+                                                          .unref = token_unref,
+                                                          .max_entries = max_tokens,
+                                                          .wait_ms = WAIT_MS,
+                                                          .what = "a token of the registry"});
+    credentials->google_tokens =
+        single_flight_new(&(struct single_flight_options){.ref = token_ref,
+                                                          .unref = token_unref,
+                                                          .max_entries = GOOGLE_MAX,
+                                                          .wait_ms = WAIT_MS,
+                                                          .what = "an access token of Google"});
     credentials->realms = realm_memory_new(REALMS_MAX);
 }
 
@@ -132,8 +134,8 @@ static struct credential *run_helper(struct credentials *credentials, const char
         AUTO_FREE char *source = mem_printf("helper %s (which knows nothing of it)", name);
         credential = credential_new(CREDENTIAL_ANONYMOUS, NULL, NULL, source);
     }
-    single_flight_land(credentials->helpers, key, credential, found > 0 ? credentials->helper_ttl_ms : FAILURE_MS,
-                err, NULL);
+    single_flight_land(credentials->helpers, key, credential,
+                       found > 0 ? credentials->helper_ttl_ms : FAILURE_MS, err, NULL);
     return credential;
 }
 
@@ -142,7 +144,7 @@ static struct credential *ask_helper(struct credentials *credentials, const char
 {
     AUTO_FREE char *key = mem_printf("%s %s", name, server);
     void *value = NULL;
-    switch (flight_board(credentials->helpers, key, NULL, &value, err)) {
+    switch (single_flight_board(credentials->helpers, key, NULL, &value, err)) {
     case FLIGHT_HIT:
         return value;
     case FLIGHT_LEAD:
@@ -220,7 +222,8 @@ struct token *credentials_google_token(struct credentials *credentials, const st
 {
     const char *key = credential->identity;
     void *value = NULL;
-    enum flight_outcome outcome = flight_board(credentials->google_tokens, key, monitor, &value, err);
+    enum single_flight_outcome outcome =
+        single_flight_board(credentials->google_tokens, key, monitor, &value, err);
     if (outcome != FLIGHT_LEAD)
         return outcome == FLIGHT_HIT ? value : NULL;
     struct token *token = google_fetch(&credentials->google, credential, monitor, err);

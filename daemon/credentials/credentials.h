@@ -20,21 +20,23 @@ struct roots;
 struct credentials_options {
     struct transport *transport;    // borrowed
     const struct host_table *hosts; // borrowed
-    const char *docker_config;      // path of config.json; NULL: $DOCKER_CONFIG, else ~/.docker/config.json
-    const char *auth_file;          // podman's auth.json; NULL: $REGISTRY_AUTH_FILE, else
-                                    // $XDG_RUNTIME_DIR/containers/auth.json
-    const char *helper_path;    // directories for docker-credential-*, colon-separated; NULL: a safe default
+    // config.json of docker; NULL: $DOCKER_CONFIG, else ~/.docker/config.json
+    const char *docker_config;
+    // auth.json of podman; NULL: $REGISTRY_AUTH_FILE, else $XDG_RUNTIME_DIR/containers/auth.json
+    const char *auth_file;
+    // directories for docker-credential-*, colon-separated; NULL: a safe default
+    const char *helper_path;
     int64_t helper_deadline_ms; // default 10,000
     int64_t helper_ttl_ms;      // default 300,000
     size_t max_tokens;          // default 4096
-    const char *google_credentials; // a Google account's JSON file; NULL: $GOOGLE_APPLICATION_CREDENTIALS,
-                                    // else gcloud's
-    const char
-        *google_token_hosts; // comma-separated hosts that a token_uri may name beside Google's; NULL: none
-    const char
-        *google_metadata_url; // "http://metadata.google.internal"; NULL: the metadata server is never asked
-    const struct roots
-        *key_roots; // borrowed: where a job's "gcp_service_account": "/path" may lie; NULL: nowhere
+    // a Google account's JSON file, "" for none; NULL: $GOOGLE_APPLICATION_CREDENTIALS, else gcloud's
+    const char *google_credentials;
+    // comma-separated hosts that a token_uri may name beside Google's; NULL: none
+    const char *google_token_hosts;
+    // "http://metadata.google.internal"; NULL: the metadata server is never asked
+    const char *google_metadata_url;
+    // borrowed: where a job's "gcp_service_account": "/path" may lie; NULL: nowhere
+    const struct roots *key_roots;
 };
 
 // Texts are copied.

@@ -132,7 +132,7 @@ static int find_token(struct credentials_authorizer *self, const struct url *url
     let_token_go(self);
     self->token_key = key;
     void *value = NULL;
-    enum flight_outcome outcome = flight_board(self->owner->tokens, key, monitor, &value, err);
+    enum single_flight_outcome outcome = single_flight_board(self->owner->tokens, key, monitor, &value, err);
     if (outcome == FLIGHT_LEAD) {
         struct token *token = fetch_token(self, url, realm, scope, monitor, err);
         single_flight_land(self->owner->tokens, key, token, token ? token->life_ms : 0, err, &value);

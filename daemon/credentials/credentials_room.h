@@ -3,12 +3,12 @@
 // What credentials.c, credentials_authorizer.c and credentials_list.c share. Of this room only.
 #pragma once
 
-#include "net/exchange.h"
 #include "credentials/credentials.h"
-#include "credentials/single_flight.h"
 #include "credentials/google.h"
 #include "credentials/realm_memory.h"
+#include "credentials/single_flight.h"
 #include "credentials/sources.h"
+#include "net/exchange.h"
 
 struct credentials {
     struct transport *transport;

@@ -112,6 +112,20 @@ static int token_server(const struct google_options *options, const char *uri, s
     return -1;
 }
 
+static struct token *read_answer(const struct http_call *call, const struct http_answer *answer,
+                                 const char *source, const struct secret *secret, struct error *err)
+{
+    if (answer->status == 200)
+        return token_parse(answer->body, answer->body_len, err);
+    AUTO_FREE char *said = token_refusal_text(answer->body, answer->body_len, secret);
+    enum error_code code =
+        answer->status == 429 || answer->status >= 500 ? ERR_REGISTRY_ERROR : ERR_REGISTRY_AUTH;
+    error_set(err, code, "%s answered %d%s%s%s", call->url.host, answer->status, said ? " (" : "",
+              said ? said : "", said ? ")" : "");
+    error_hint(err, "The Google account came from %s; check that it is right and not disabled", source);
+    return NULL;
+}
+
 static struct token *perform(const struct google_options *options, struct http_call *call, const char *source,
                              const struct secret *secret, struct error *err)
 {
@@ -121,21 +135,10 @@ static struct token *perform(const struct google_options *options, struct http_c
         .redirect_kind = call->body ? URL_REDIRECT_BODY : URL_REDIRECT,
     };
     struct http_answer answer = {0};
-    struct token *token = NULL;
     call->max_body = GOOGLE_BODY_MAX;
     if (exchange_perform(&exchange, call, &answer, err) < 0)
-        goto out;
-    if (answer.status == 200) {
-        token = token_parse(answer.body, answer.body_len, err);
-        goto out;
-    }
-    AUTO_FREE char *said = token_refusal_text(answer.body, answer.body_len, secret);
-    enum error_code code =
-        answer.status == 429 || answer.status >= 500 ? ERR_REGISTRY_ERROR : ERR_REGISTRY_AUTH;
-    error_set(err, code, "%s answered %d%s%s%s", call->url.host, answer.status, said ? " (" : "",
-              said ? said : "", said ? ")" : "");
-    error_hint(err, "The Google account came from %s; check that it is right and not disabled", source);
-out:
+        return NULL;
+    struct token *token = read_answer(call, &answer, source, secret, err);
     http_answer_clear(&answer);
     return token;
 }

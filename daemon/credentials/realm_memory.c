@@ -66,8 +66,7 @@ void realm_memory_free(struct realm_memory *memory)
 
 static struct memory_entry *use_locked(struct realm_memory *memory, const char *origin)
 {
-    list_for_each(link, &memory->entries)
-    {
+    list_for_each(link, &memory->entries) {
         struct memory_entry *entry = container_of(link, struct memory_entry, link);
         if (!str_equal(entry->origin, origin))
             continue;

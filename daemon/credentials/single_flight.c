@@ -29,14 +29,14 @@ struct flight_entry {
 };
 
 struct single_flight {
-    struct flight_options options;
+    struct single_flight_options options;
     pthread_mutex_t lock;
     pthread_cond_t landed;
     struct list entries;
     struct table *by_key;
 };
 
-struct single_flight *single_flight_new(const struct flight_options *options)
+struct single_flight *single_flight_new(const struct single_flight_options *options)
 {
     struct single_flight *flight = mem_new(struct single_flight);
     flight->options = *options;
@@ -121,7 +121,8 @@ static void wait_slice(struct single_flight *flight)
 }
 
 // What can be said without waiting: -2 means that another caller is making the value.
-static int judge(struct single_flight *flight, struct flight_entry *entry, void **ret_value, struct error *err)
+static int judge(struct single_flight *flight, struct flight_entry *entry, void **ret_value,
+                 struct error *err)
 {
     int64_t now_ms = clock_ms();
     bool live = now_ms < entry->expires_ms;
@@ -166,8 +167,9 @@ static int wait_for(struct single_flight *flight, struct flight_entry *entry, co
     return outcome;
 }
 
-enum flight_outcome flight_board(struct single_flight *flight, const char *key, const struct monitor *monitor,
-                                 void **ret_value, struct error *err)
+enum single_flight_outcome single_flight_board(struct single_flight *flight, const char *key,
+                                               const struct monitor *monitor, void **ret_value,
+                                               struct error *err)
 {
     pthread_mutex_lock(&flight->lock);
     struct flight_entry *entry = use_entry(flight, key);
@@ -175,7 +177,7 @@ enum flight_outcome flight_board(struct single_flight *flight, const char *key, 
     int outcome = wait_for(flight, entry, monitor, ret_value, err);
     entry->waiters--;
     pthread_mutex_unlock(&flight->lock);
-    return (enum flight_outcome)outcome;
+    return (enum single_flight_outcome)outcome;
 }
 
 static void keep_value(struct single_flight *flight, struct flight_entry *entry, void *value, int64_t life_ms)
@@ -187,7 +189,8 @@ static void keep_value(struct single_flight *flight, struct flight_entry *entry,
     entry->expires_ms = now_ms + life_ms;
 }
 
-static void keep_failure(struct single_flight *flight, struct flight_entry *entry, const struct error *failure)
+static void keep_failure(struct single_flight *flight, struct flight_entry *entry,
+                         const struct error *failure)
 {
     int64_t now_ms = clock_ms();
     if (entry->value && now_ms < entry->expires_ms) { // a renewal: ask again in a while
@@ -202,7 +205,7 @@ static void keep_failure(struct single_flight *flight, struct flight_entry *entr
 }
 
 void single_flight_land(struct single_flight *flight, const char *key, void *value, int64_t life_ms,
-                 const struct error *failure, void **ret_old)
+                        const struct error *failure, void **ret_old)
 {
     pthread_mutex_lock(&flight->lock);
     struct flight_entry *entry = table_find(flight->by_key, key);
@@ -226,12 +229,20 @@ void single_flight_drop(struct single_flight *flight, const char *key, const voi
     pthread_mutex_unlock(&flight->lock);
 }
 
+void single_flight_make_old(struct single_flight *flight, const char *key)
+{
+    pthread_mutex_lock(&flight->lock);
+    struct flight_entry *entry = table_find(flight->by_key, key);
+    if (entry)
+        entry->renew_ms = 0;
+    pthread_mutex_unlock(&flight->lock);
+}
+
 size_t single_flight_clear(struct single_flight *flight)
 {
     size_t dropped = 0;
     pthread_mutex_lock(&flight->lock);
-    list_for_each_safe(link, &flight->entries)
-    {
+    list_for_each_safe(link, &flight->entries) {
         struct flight_entry *entry = container_of(link, struct flight_entry, link);
         dropped += entry->value != NULL;
         if (entry->flying || entry->waiters)
@@ -244,11 +255,11 @@ size_t single_flight_clear(struct single_flight *flight)
 }
 
 void single_flight_each(struct single_flight *flight,
-                 void (*visit)(void *arg, const char *key, const void *value, int64_t expires_ms), void *arg)
+                        void (*visit)(void *arg, const char *key, const void *value, int64_t expires_ms),
+                        void *arg)
 {
     pthread_mutex_lock(&flight->lock);
-    list_for_each(link, &flight->entries)
-    {
+    list_for_each(link, &flight->entries) {
         struct flight_entry *entry = container_of(link, struct flight_entry, link);
         if (entry->value)
             visit(arg, entry->key, entry->value, entry->expires_ms);
