@@ -233,14 +233,22 @@ static int verdict(struct transfer *transfer, struct error *err)
     return -1;
 }
 
+// From local to local nothing needs a connection.
 static void need_multi(struct transfer *transfer)
 {
     const struct url *origin = NULL;
     for (int i = 0; i < transfer->n_targets && !origin; i++)
         if (!transfer->targets[i]->sink)
             origin = &transfer->targets[i]->put.url;
-    if (!transfer->multi)
+    if (!transfer->multi && origin)
         transfer->multi = transport_multi_new(transfer->transport, origin, transfer->monitor);
+}
+
+static int move(struct transfer *transfer, struct error *err)
+{
+    if (!transfer->multi)
+        return monitor_check(transfer->monitor, err);
+    return transport_multi_drive(transfer->multi, wait_ms(transfer), err);
 }
 
 int transfer_run(struct transfer *transfer, struct error *err)
@@ -249,9 +257,11 @@ int transfer_run(struct transfer *transfer, struct error *err)
     int rc;
     need_multi(transfer);
     transfer->now_ms = clock_ms();
-    while ((rc = turn(transfer, &busy, err)) == 0 && busy)
-        if ((rc = transport_multi_drive(transfer->multi, wait_ms(transfer), err)) != 0)
-            break;
+    do {
+        rc = turn(transfer, &busy, err);
+        if (rc == 0 && busy)
+            rc = move(transfer, err);
+    } while (rc == 0 && busy);
     if (rc != 0) {
         fail_all(transfer, err);
         return -1;

@@ -12,6 +12,7 @@
 
 struct transfer;
 
+// transport and hosts may be NULL where source and targets are local.
 // digest known: bytes are verified against it; size -1: not known.
 struct transfer *transfer_new(struct transport *transport, const struct host_table *hosts,
                               const struct digest *digest, int64_t size, struct monitor *monitor);

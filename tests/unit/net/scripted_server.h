@@ -60,6 +60,7 @@ struct scripted_server {
     struct scripted_request *requests[SCRIPTED_REQUESTS_MAX];
     int n_requests;
     atomic_bool stopping;
+    bool raw; // no head is read: the handler sees the bytes of the connection as they come
 };
 
 static inline void scripted_send(struct scripted_connection *c, const void *bytes, size_t len)
@@ -214,7 +215,10 @@ static inline struct scripted_request *scripted_record(struct scripted_connectio
 static inline void *scripted_serve(void *arg)
 {
     struct scripted_connection *c = arg;
-    for (char *head; !c->closing && !c->server->stopping && (head = scripted_read_head(c));) {
+    for (char *head; !c->closing && !c->server->stopping;) {
+        head = c->server->raw ? strdup("") : scripted_read_head(c);
+        if (!head)
+            break;
         struct scripted_request *r = scripted_record(c, head);
         c->server->handler(c, r, c->server->arg);
     }
@@ -247,13 +251,14 @@ static inline void *scripted_accept(void *arg)
     return NULL;
 }
 
-static inline struct scripted_server *scripted_start(scripted_handler *handler, void *arg)
+static inline struct scripted_server *scripted_start_mode(scripted_handler *handler, void *arg, bool raw)
 {
     struct scripted_server *s = calloc(1, sizeof *s);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     s->handler = handler;
     s->arg = arg;
+    s->raw = raw;
     pthread_mutex_init(&s->lock, NULL);
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(s->listener, (struct sockaddr *)&address, len) != 0 || listen(s->listener, 64) != 0)
@@ -262,6 +267,16 @@ static inline struct scripted_server *scripted_start(scripted_handler *handler, 
     s->port = ntohs(address.sin_port);
     pthread_create(&s->acceptor, NULL, scripted_accept, s);
     return s;
+}
+
+static inline struct scripted_server *scripted_start(scripted_handler *handler, void *arg)
+{
+    return scripted_start_mode(handler, arg, false);
+}
+
+static inline struct scripted_server *scripted_start_raw(scripted_handler *handler, void *arg)
+{
+    return scripted_start_mode(handler, arg, true);
 }
 
 // Ends all connections and threads; requests stay readable until scripted_free.

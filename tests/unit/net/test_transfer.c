@@ -289,6 +289,36 @@ static void test_empty_blob(void **state)
     set_up_free(t);
 }
 
+// A local copy needs no network at all.
+static void test_reader_to_sinks(void **state)
+{
+    struct memory_sink sinks[2];
+    struct error err = ERROR_INIT;
+    struct digest digest;
+    const struct http_answer *answer;
+    char *bytes = net_bytes(BLOB_BYTES, 9);
+    struct reader_at *reader = reader_at_bytes(bytes, BLOB_BYTES);
+    (void)state;
+    digest_of(&digest, DIGEST_SHA512, bytes, BLOB_BYTES);
+    struct transfer *transfer = transfer_new(NULL, NULL, &digest, BLOB_BYTES, NULL);
+    assert_int_equal(transfer_open_reader(transfer, reader, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        sinks[i] = (struct memory_sink){
+            .sink.ops = &memory_ops, .bytes = malloc(BLOB_BYTES), .capacity = BLOB_BYTES};
+        transfer_add_sink(transfer, &sinks[i].sink);
+    }
+    assert_int_equal(transfer_run(transfer, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(transfer_result(transfer, i, &answer, &err), 0);
+        assert_int_equal(sinks[i].len, BLOB_BYTES);
+        assert_memory_equal(sinks[i].bytes, bytes, BLOB_BYTES);
+        free(sinks[i].bytes);
+    }
+    transfer_free(transfer);
+    reader_at_close(reader);
+    free(bytes);
+}
+
 static void test_reader_source(void **state)
 {
     struct set_up *t = set_up_new(BLOB_BYTES);
@@ -781,6 +811,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_to_three_and_a_sink),
         cmocka_unit_test(test_empty_blob),
+        cmocka_unit_test(test_reader_to_sinks),
         cmocka_unit_test(test_reader_source),
         cmocka_unit_test(test_lying_source_publishes_nothing),
         cmocka_unit_test(test_wrong_lengths),
