@@ -70,6 +70,7 @@ static int target_put_manifest(struct image_store *store, const struct manifest 
         return 0;
     if (manifest_parse(&image.manifest, manifest->bytes, manifest->len, manifest->media_type, err) < 0)
         return -1;
+    image.manifest.digest = manifest->digest;
     size_t n = target->n_images + 1;
     target->images = mem_realloc(target->images, n * sizeof *target->images);
     target->tagged = mem_realloc(target->tagged, n * sizeof *target->tagged);

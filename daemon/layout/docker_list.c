@@ -99,7 +99,9 @@ static char *list_names(const json_t *list)
     }
     if (unnamed)
         strbuf_printf(&text, "%s%zu without a name", listed ? " and " : "", unnamed);
-    return text.len ? strbuf_take(&text) : mem_strdup("none");
+    if (text.len == 0)
+        strbuf_puts(&text, "none");
+    return strbuf_take(&text);
 }
 
 static const json_t *refuse(const json_t *list, const char *name, struct error *err)

@@ -3,6 +3,7 @@
 // docker-archives as sources. The format has no manifests and no digests of what lies in it, so a manifest is
 // made up for the image that is asked for: an uncompressed layer has the digest that the config calls its
 // diff_id (whoever reads the layer verifies that), a compressed one is hashed.
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +27,9 @@ struct docker_source {
     struct image_store base;
     char *path;
     struct tar_index *tar;
-    json_t *list;        // manifest.json
-    struct table *blobs; // what the made-up manifests name
+    json_t *list;         // manifest.json
+    pthread_mutex_t lock; // of what follows; held for look-ups only
+    struct table *blobs;  // what the made-up manifests name
     struct manifest *made;
     size_t n_made;
 };
@@ -145,9 +147,12 @@ static int describe_layer(struct descriptor *ret, struct reader_at *reader, cons
     return 0;
 }
 
+// A manifest in the making. The names are borrowed from manifest.json.
 struct draft {
     struct descriptor config;
+    const char *config_name;
     struct descriptor layers[DOCKER_LIST_LAYERS_MAX];
+    const char *names[DOCKER_LIST_LAYERS_MAX];
     size_t n_layers;
 };
 
@@ -162,8 +167,7 @@ static int draft_layer(struct docker_source *source, struct draft *draft, const 
     reader_at_close(reader);
     if (result < 0)
         return error_wrap(err, "layer %zu", draft->n_layers);
-    put_blob(source, &layer->digest, name);
-    draft->n_layers++;
+    draft->names[draft->n_layers++] = name;
     return 0;
 }
 
@@ -198,7 +202,7 @@ static int draft_image(struct docker_source *source, struct draft *draft, const 
         return -1;
     digest_of(&digest, DIGEST_SHA256, bytes, len);
     descriptor_init(&draft->config, MEDIA_DOCKER_CONFIG, &digest, (int64_t)len);
-    put_blob(source, &digest, name);
+    draft->config_name = name;
     int result = draft_layers(source, draft, entry, &config, monitor, err);
     image_config_clear(&config);
     return result;
@@ -224,13 +228,29 @@ static int build(struct draft *draft, struct manifest *ret, struct error *err)
     return manifest_build(ret, family, &draft->config, draft->layers, draft->n_layers, NULL, err);
 }
 
+static void keep(struct docker_source *source, const struct draft *draft, struct manifest *made)
+{
+    pthread_mutex_lock(&source->lock);
+    put_blob(source, &draft->config.digest, draft->config_name);
+    for (size_t i = 0; i < draft->n_layers; i++)
+        put_blob(source, &draft->layers[i].digest, draft->names[i]);
+    source->made = mem_realloc(source->made, (source->n_made + 1) * sizeof *source->made);
+    manifest_move(&source->made[source->n_made++], made);
+    pthread_mutex_unlock(&source->lock);
+}
+
 static int make_manifest(struct docker_source *source, const json_t *entry, const struct monitor *monitor,
-                         struct manifest *ret, struct error *err)
+                         struct descriptor *ret, struct error *err)
 {
     struct draft *draft = mem_new(struct draft);
+    struct manifest made;
     int result = draft_image(source, draft, entry, monitor, err);
     if (result == 0)
-        result = build(draft, ret, err);
+        result = build(draft, &made, err);
+    if (result == 0) {
+        descriptor_init(ret, made.media_type, &made.digest, (int64_t)made.len);
+        keep(source, draft, &made);
+    }
     for (size_t i = 0; i < draft->n_layers; i++)
         descriptor_clear(&draft->layers[i]);
     descriptor_clear(&draft->config);
@@ -242,44 +262,61 @@ static int source_resolve(struct image_store *store, const char *name, const str
                           struct descriptor *ret, struct error *err)
 {
     struct docker_source *source = source_of(store);
-    struct manifest made;
     const json_t *entry = docker_list_find(source->list, name, err);
-    if (!entry || make_manifest(source, entry, monitor, &made, err) < 0)
+    if (!entry || make_manifest(source, entry, monitor, ret, err) < 0)
         return wrap(source, err);
-    descriptor_init(ret, made.media_type, &made.digest, (int64_t)made.len);
-    source->made = mem_realloc(source->made, (source->n_made + 1) * sizeof *source->made);
-    manifest_move(&source->made[source->n_made++], &made);
     return 0;
+}
+
+// A parsed copy of the made-up manifest, or 1 if there is none of that digest.
+static int find_made(struct docker_source *source, const struct descriptor *descriptor, struct manifest *ret,
+                     struct error *err)
+{
+    int result = 1;
+    pthread_mutex_lock(&source->lock);
+    for (size_t i = 0; i < source->n_made && result == 1; i++) {
+        const struct manifest *made = &source->made[i];
+        if (digest_equal(&made->digest, &descriptor->digest))
+            result = layout_read_manifest(made->bytes, made->len, descriptor, ret, err);
+    }
+    pthread_mutex_unlock(&source->lock);
+    return result;
 }
 
 static int source_manifest(struct image_store *store, const struct descriptor *descriptor,
                            struct manifest *ret, struct error *err)
 {
     struct docker_source *source = source_of(store);
-    for (size_t i = 0; i < source->n_made; i++) {
-        const struct manifest *made = &source->made[i];
-        if (digest_equal(&made->digest, &descriptor->digest))
-            return layout_read_manifest(made->bytes, made->len, descriptor, ret, err);
-    }
-    error_set(err, ERR_IMAGE_NOT_FOUND, "there is no manifest %s in a docker-archive",
-              descriptor->digest.text);
-    return wrap(source, err);
+    int result = find_made(source, descriptor, ret, err);
+    if (result == 1)
+        result = error_set(err, ERR_IMAGE_NOT_FOUND, "there is no manifest %s in a docker-archive",
+                           descriptor->digest.text);
+    return result < 0 ? wrap(source, err) : 0;
+}
+
+// The blob's file in the archive (caller frees), or NULL.
+static char *blob_name(struct docker_source *source, const struct digest *digest)
+{
+    pthread_mutex_lock(&source->lock);
+    const struct docker_blob *blob = table_find(source->blobs, digest->text);
+    char *name = mem_strdup_null(blob ? blob->name : NULL);
+    pthread_mutex_unlock(&source->lock);
+    return name;
 }
 
 static int64_t source_blob_size(struct image_store *store, const struct digest *digest)
 {
-    struct docker_source *source = source_of(store);
-    const struct docker_blob *blob = table_find(source->blobs, digest->text);
-    return blob ? tar_index_size(source->tar, blob->name) : -1;
+    AUTO_FREE char *name = blob_name(source_of(store), digest);
+    return name ? tar_index_size(source_of(store)->tar, name) : -1;
 }
 
 static struct reader_at *source_blob_open(struct image_store *store, const struct digest *digest,
                                           struct error *err)
 {
     struct docker_source *source = source_of(store);
-    const struct docker_blob *blob = table_find(source->blobs, digest->text);
-    if (blob)
-        return tar_index_reader(source->tar, blob->name, err);
+    AUTO_FREE char *name = blob_name(source, digest);
+    if (name)
+        return tar_index_reader(source->tar, name, err);
     error_set(err, ERR_BLOB_UNKNOWN, "the blob %s is missing", digest->text);
     wrap(source, err);
     return NULL;
@@ -299,6 +336,7 @@ static void source_close(struct image_store *store)
     free(source->made);
     json_decref(source->list);
     tar_index_close(source->tar);
+    pthread_mutex_destroy(&source->lock);
     free(source->path);
     free(source);
 }
@@ -318,6 +356,7 @@ struct image_store *docker_archive_open(const struct roots *roots, const char *p
     source->base.ops = &ops;
     source->path = mem_strdup(path);
     source->blobs = table_new();
+    pthread_mutex_init(&source->lock, NULL);
     source->tar = archive_file_open(roots, path, spool, monitor, err);
     if (source->tar && load(source, err) == 0)
         return &source->base;

@@ -3,10 +3,10 @@
 // A local place of images, whichever format it has: layout directory, OCI archive, docker-archive, or an
 // archive that streams out. Who copies needs to know no more than this. Blocking: workers only.
 //
-// Threads: blob_size, blob_open, blob_sink and manifest from any thread; the other calls by one worker at a
-// time. The order for a target is: blobs in any order and in parallel, then manifests (children before their
-// index), then tags, then finish. Nothing of an archive exists before finish; a layout directory is complete
-// after each tag.
+// Threads: resolve, manifest, blob_size, blob_open and blob_sink from any thread; the other calls by one
+// worker at a time. The order for a target is: blobs in any order and in parallel, then manifests (children
+// before their index), then tags, then finish. Nothing of an archive exists before finish; a layout directory
+// is complete after each tag.
 #pragma once
 
 #include "base/file.h"

@@ -182,7 +182,7 @@ int manifest_parse(struct manifest *ret, const void *bytes, size_t len, const ch
     return -1;
 }
 
-int manifest_verify(const struct manifest *m, const struct descriptor *expected, struct error *err)
+int manifest_verify(struct manifest *m, const struct descriptor *expected, struct error *err)
 {
     struct digest actual = m->digest;
     if (expected->digest.algorithm != m->digest.algorithm)
@@ -198,6 +198,7 @@ int manifest_verify(const struct manifest *m, const struct descriptor *expected,
         return document_fail(err, "the manifest", "is '%s', but its descriptor says '%s'", m->media_type,
                              quoted);
     }
+    m->digest = actual;
     return 0;
 }
 

@@ -9,7 +9,7 @@
 
 struct manifest {
     char *media_type;
-    struct digest digest; // of the bytes
+    struct digest digest; // of the bytes; sha256 unless manifest_verify set another
     char *bytes;
     size_t len;
     json_t *root;
@@ -35,9 +35,9 @@ enum { MANIFEST_BYTES_MAX = 4 << 20, MANIFEST_DESCRIPTORS_MAX = 10000, MANIFEST_
 // refused.
 int manifest_parse(struct manifest *ret, const void *bytes, size_t len, const char *content_type,
                    struct error *err);
-// Is it what a descriptor promised: digest (in the descriptor's algorithm), size (-1: any), media type (NULL:
-// any). ERR_DIGEST_MISMATCH, ERR_REGISTRY_PROTOCOL.
-int manifest_verify(const struct manifest *m, const struct descriptor *expected, struct error *err);
+// Is it what a descriptor promised: digest, size (-1: any), media type (NULL: any)? Then m->digest becomes
+// the descriptor's, which may be of another algorithm. ERR_DIGEST_MISMATCH, ERR_REGISTRY_PROTOCOL.
+int manifest_verify(struct manifest *m, const struct descriptor *expected, struct error *err);
 void manifest_clear(struct manifest *m);
 void manifest_move(struct manifest *dst, struct manifest *src);
 enum media_family manifest_family(const struct manifest *m);

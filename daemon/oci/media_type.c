@@ -18,18 +18,23 @@ struct layer_type {
     enum media_family family;
     enum media_compression compression;
     bool foreign;
+    bool read_only; // seen in the field, but no part of the family's specification: never written
 };
 
 static const struct layer_type layer_types[] = {
-    {MEDIA_OCI_LAYER, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_NONE, false},
-    {MEDIA_OCI_LAYER_GZIP, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_GZIP, false},
-    {MEDIA_OCI_LAYER_ZSTD, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_ZSTD, false},
-    {MEDIA_DOCKER_LAYER, MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_NONE, false},
-    {MEDIA_DOCKER_LAYER_GZIP, MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_GZIP, false},
-    {MEDIA_OCI_FOREIGN, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_NONE, true},
-    {MEDIA_OCI_FOREIGN "+gzip", MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_GZIP, true},
-    {MEDIA_OCI_FOREIGN "+zstd", MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_ZSTD, true},
-    {MEDIA_DOCKER_FOREIGN_LAYER, MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_GZIP, true},
+    {MEDIA_OCI_LAYER, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_NONE, false, false},
+    {MEDIA_OCI_LAYER_GZIP, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_GZIP, false, false},
+    {MEDIA_OCI_LAYER_ZSTD, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_ZSTD, false, false},
+    {MEDIA_DOCKER_LAYER, MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_NONE, false, false},
+    {MEDIA_DOCKER_LAYER_GZIP, MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_GZIP, false, false},
+    {MEDIA_OCI_FOREIGN, MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_NONE, true, false},
+    {MEDIA_OCI_FOREIGN "+gzip", MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_GZIP, true, false},
+    {MEDIA_OCI_FOREIGN "+zstd", MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_ZSTD, true, false},
+    {MEDIA_DOCKER_FOREIGN_LAYER, MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_GZIP, true, false},
+    {"application/vnd.docker.image.rootfs.diff.tar.zstd", MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_ZSTD, false,
+     true},
+    {"application/vnd.docker.image.rootfs.foreign.diff.tar", MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_NONE,
+     true, true},
 };
 
 // Pairs of documents that mean the same in both families.
@@ -99,7 +104,7 @@ static const char *layer_type_name(enum media_family family, enum media_compress
 {
     for (size_t i = 0; i < n_layer_types; i++)
         if (layer_types[i].family == family && layer_types[i].compression == compression &&
-            layer_types[i].foreign == foreign)
+            layer_types[i].foreign == foreign && !layer_types[i].read_only)
             return layer_types[i].media_type;
     return NULL;
 }

@@ -236,6 +236,8 @@ static const struct {
     {"[{\"Config\":\"c.json\",\"RepoTags\":\"x\",\"Layers\":[]}]", CONFIG0, ERR_REGISTRY_PROTOCOL, 0},
     {"[{\"Config\":\"c.json\",\"Config\":\"d.json\",\"Layers\":[]}]", CONFIG0, ERR_REGISTRY_PROTOCOL, 0},
     {"[]", CONFIG0, 0, ERR_IMAGE_NOT_FOUND},
+    {"[{\"Config\":\"c.json\",\"RepoTags\":[\"\"]},{\"Config\":\"c.json\",\"RepoTags\":[\"\"]}]", CONFIG0, 0,
+     ERR_IMAGE_NOT_FOUND},
     {"[{\"Config\":\"c.json\",\"Layers\":[]},{\"Config\":\"c.json\",\"Layers\":[]}]", CONFIG0, 0,
      ERR_IMAGE_NOT_FOUND},
     {"[{\"Config\":\"absent.json\",\"Layers\":[]}]", CONFIG0, 0, ERR_PATH_NOT_FOUND},

@@ -194,6 +194,37 @@ static void test_oci_by_digest(void **state)
     manifest_clear(&index);
 }
 
+// A manifest that is named by SHA-512 lies under that name.
+static void test_sha512_manifest(void **state)
+{
+    struct room *room = *state;
+    CLEANUP(error_clear) struct error err = ERROR_INIT;
+    struct descriptor config, named, found;
+    struct manifest m;
+    struct image_store *store = create(room, LOCATION_OCI_ARCHIVE, "root/o.tar");
+    put_blob(store, MEDIA_OCI_CONFIG, "{}", &config);
+    assert_int_equal(manifest_build(&m, MEDIA_FAMILY_OCI, &config, NULL, 0, NULL, &err), 0);
+    struct digest sha512;
+    digest_of(&sha512, DIGEST_SHA512, m.bytes, m.len);
+    descriptor_init(&named, m.media_type, &sha512, (int64_t)m.len);
+    assert_int_equal(manifest_verify(&m, &named, &err), 0);
+    assert_int_equal(image_store_put_manifest(store, &m, &err), 0);
+    manifest_clear(&m);
+    assert_tag(store, &named, "v");
+    assert_finish(store);
+    image_store_close(store);
+    store = open_store(room, LOCATION_OCI_ARCHIVE, "root/o.tar");
+    assert_int_equal(image_store_resolve(store, "v", NULL, &found, &err), 0);
+    assert_string_equal(found.digest.text, sha512.text);
+    assert_int_equal(image_store_manifest(store, &found, &m, &err), 0);
+    assert_string_equal(m.digest.text, sha512.text);
+    manifest_clear(&m);
+    image_store_close(store);
+    descriptor_clear(&found);
+    descriptor_clear(&named);
+    descriptor_clear(&config);
+}
+
 // Without finish there is nothing, neither the file nor a temporary one; an older archive stands.
 static void test_nothing_before_finish(void **state)
 {
@@ -525,10 +556,13 @@ static void test_padding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_ROOM(test_round_trip),     WITH_ROOM(test_oci_by_digest), WITH_ROOM(test_nothing_before_finish),
-        WITH_ROOM(test_failed_blob),    WITH_ROOM(test_misuse),        WITH_ROOM(test_parallel),
-        WITH_ROOM(test_docker_refuses), WITH_ROOM(test_golden_stream), cmocka_unit_test(test_stream_order),
-        WITH_ROOM(test_listing),        WITH_ROOM(test_large),         cmocka_unit_test(test_padding),
+        WITH_ROOM(test_sha512_manifest), WITH_ROOM(test_round_trip),
+        WITH_ROOM(test_oci_by_digest),   WITH_ROOM(test_nothing_before_finish),
+        WITH_ROOM(test_failed_blob),     WITH_ROOM(test_misuse),
+        WITH_ROOM(test_parallel),        WITH_ROOM(test_docker_refuses),
+        WITH_ROOM(test_golden_stream),   cmocka_unit_test(test_stream_order),
+        WITH_ROOM(test_listing),         WITH_ROOM(test_large),
+        cmocka_unit_test(test_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -357,13 +357,15 @@ static void test_verify(void **state)
     descriptor_init(&d, m.media_type, &m.digest, (int64_t)m.len);
     assert_int_equal(manifest_verify(&m, &d, &err), 0);
     digest_of(&sha512, DIGEST_SHA512, m.bytes, m.len);
+    struct digest sha256 = m.digest;
     d.digest = sha512;
     assert_int_equal(manifest_verify(&m, &d, &err), 0);
+    assert_true(digest_equal(&m.digest, &sha512));
     d.digest.text[20] = d.digest.text[20] == '0' ? '1' : '0';
     assert_int_equal(manifest_verify(&m, &d, &err), -1);
     assert_int_equal(err.code, ERR_DIGEST_MISMATCH);
     error_clear(&err);
-    d.digest = m.digest;
+    d.digest = sha256;
     d.size++;
     assert_int_equal(manifest_verify(&m, &d, &err), -1);
     assert_int_equal(err.code, ERR_DIGEST_MISMATCH);

@@ -36,6 +36,11 @@ static void test_compression(void **state)
     assert_int_equal(media_type_compression("application/vnd.oci.image.layer.v1.tar+lz4"),
                      MEDIA_COMPRESSION_UNKNOWN);
     assert_null(media_type_layer(MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_ZSTD));
+    assert_int_equal(media_type_compression("application/vnd.docker.image.rootfs.diff.tar.zstd"),
+                     MEDIA_COMPRESSION_ZSTD);
+    assert_string_equal(
+        media_type_convert("application/vnd.docker.image.rootfs.diff.tar.zstd", MEDIA_FAMILY_OCI),
+        MEDIA_OCI_LAYER_ZSTD);
     assert_string_equal(media_type_layer(MEDIA_FAMILY_OCI, MEDIA_COMPRESSION_ZSTD), MEDIA_OCI_LAYER_ZSTD);
     assert_string_equal(media_type_layer(MEDIA_FAMILY_DOCKER, MEDIA_COMPRESSION_NONE), MEDIA_DOCKER_LAYER);
 }
