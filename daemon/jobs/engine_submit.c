@@ -145,6 +145,22 @@ static void replay(struct submission *submission)
         store_job_find(submission->engine->store, submission->known, on_known_row, submission);
 }
 
+static void on_old_keys_gone(void *arg, const struct error *err)
+{
+    struct submission *submission = arg;
+    if (err)
+        answer(submission, NULL, false, err);
+    else
+        insert(submission);
+}
+
+// The key may be used for a new job after a day; retention may not have been there yet.
+static void drop_old_keys(struct submission *submission)
+{
+    store_prune(submission->engine->store, &(struct store_retention){.keys_age_ms = KEY_AGE_MS}, on_old_keys_gone,
+                submission);
+}
+
 static void on_key(void *arg, const char *text, const struct error *err)
 {
     struct submission *submission = arg;
@@ -154,8 +170,10 @@ static void on_key(void *arg, const char *text, const struct error *err)
     int64_t since = json_get_int(record, "created_ms", 0);
     if (err) {
         answer(submission, NULL, false, err);
-    } else if (!known || (since > 0 && clock_wall_ms() - since > KEY_AGE_MS)) {
+    } else if (!known) {
         insert(submission);
+    } else if (clock_wall_ms() - since > KEY_AGE_MS) {
+        drop_old_keys(submission);
     } else if (!str_equal(json_get_string(record, "fingerprint"), submission->fingerprint)) {
         mismatch(&fault);
         answer(submission, NULL, false, &fault);

@@ -7,12 +7,15 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/strbuf.h"
 #include "jobs/fair.h"
 #include "jobs/flight.h"
 #include "jobs/gate.h"
+
+enum { QUERY_PAUSE_MAX_MS = 10000 };
 
 struct lane {
     struct list link; // in group->lanes
@@ -205,12 +208,27 @@ static void hand_over(struct scheduler *s, struct lane *lane, struct task *task)
     pool_run(s->pool, class, task);
 }
 
-static void refuse_cancelled(struct scheduler *s, struct task *task)
+// Ends a task that no worker has seen; its step's error is set.
+static void refuse(struct scheduler *s, struct task *task)
 {
     lane_take_out(s, task);
     leave_flight(s, task);
-    task->result = monitor_check(&task->step->monitor, &task->step->error);
+    task->result = -1;
     s->options.finished(s->options.arg, task);
+}
+
+// Somebody waits on the line for a query: a long pause is answered at once. Jobs wait.
+static bool too_long(const struct lane *lane, int64_t retry_at_ms)
+{
+    return lane->group->class == POOL_QUERIES && retry_at_ms - clock_ms() > QUERY_PAUSE_MAX_MS;
+}
+
+static void refuse_for_pause(struct scheduler *s, struct task *task, const char *host, int64_t retry_at_ms)
+{
+    struct error *err = &task->step->error;
+    error_set(err, ERR_REGISTRY_RATE_LIMIT, "%s asked for a pause, or is down; it is not asked before that is over", host);
+    err->retry_after_ms = retry_at_ms - clock_ms();
+    refuse(s, task);
 }
 
 // The lane whose turn it is gives one task away, or leaves the line.
@@ -228,7 +246,13 @@ static void serve(struct scheduler *s, struct lane *lane)
         lane_take_out(s, task);
         return;
     }
-    if (!gate_enter(s->gate, task->step, &closed, &retry_at)) {
+    bool open = gate_enter(s->gate, task->step, &closed, &retry_at);
+    if (!open && too_long(lane, retry_at)) {
+        lane_line_up(s, lane);
+        refuse_for_pause(s, task, closed, retry_at);
+        return;
+    }
+    if (!open) {
         lane->at_gate = true;
         gate_wait(s->gate, closed, retry_at, &lane->entry, lane->group->priority, lane->group->caller, &lane->queue);
         return;
@@ -249,7 +273,8 @@ static void fill(struct scheduler *s, enum pool_class class)
         struct task *task = task_heap_first(&lane->heap);
         if (atomic_load(&task->step->monitor.cancelled)) {
             lane_line_up(s, lane);
-            refuse_cancelled(s, task);
+            monitor_check(&task->step->monitor, &task->step->error);
+            refuse(s, task);
         } else {
             serve(s, lane);
         }

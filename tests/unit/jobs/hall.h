@@ -105,8 +105,11 @@ static inline int board_ran(const char *name) // NULL: all
 
 // --- the fake kind ---------------------------------------------------------------------------------------------------
 
+struct fake_plan;
+
 struct fake_step {
     struct step step;
+    struct fake_plan *plan;
     char *name;
     char *fail;      // wire code
     int times;       // runs that fail; 0: all
@@ -120,21 +123,18 @@ struct fake_step {
 
 struct fake_plan {
     struct job *job;
-    int open, advanced, joined, done;
-    bool fail_advance;
-    json_t *spec, *auth, *checkpoint;
-    bool checkpointed;
+    int advanced, joined, done;
+    json_t *spec;
 };
 
 static int fake_plans; // alive
 static int fake_steps;
 static int fake_advances; // of all plans
-static char *fake_auth_seen; // of the last start
+static char *fake_auth_seen; // of the last start that had some
 static char *fake_checkpoint_seen;
 static struct fake_plan *fake_last_plan;
-static struct step *fake_last_step;
 
-static inline void fake_submit(struct job *job, const json_t *steps);
+static inline void fake_submit(struct fake_plan *plan, const json_t *steps);
 
 static inline int fake_hold(struct fake_step *fake, struct error *err)
 {
@@ -195,10 +195,10 @@ static inline int fake_run(struct step *step, struct error *err)
 static inline int fake_done(struct step *step, struct job *job, struct error *err)
 {
     struct fake_step *fake = container_of(step, struct fake_step, step);
-    fake_last_plan->done++;
+    fake->plan->done++;
     job_progress_get(job)->bytes_done += step->size_hint;
     if (fake->then)
-        fake_submit(job, fake->then);
+        fake_submit(fake->plan, fake->then);
     return fake->done_fails ? error_set(err, ERR_DIGEST_MISMATCH, "%s does not fit", fake->name) : 0;
 }
 
@@ -207,7 +207,7 @@ static inline int fake_joined(struct step *step, struct step *other, struct job 
     struct fake_step *fake = container_of(step, struct fake_step, step);
     (void)err;
     assert_non_null(other->name);
-    fake_last_plan->joined++;
+    fake->plan->joined++;
     job_event(job, "blob.state",
               json_pack("{s:s, s:s, s:s}", "blob", step->blob ? step->blob : fake->name, "state", "joined", "from",
                         other->name));
@@ -250,25 +250,31 @@ static inline struct fake_step *fake_step_new(const json_t *spec)
     return fake;
 }
 
-static inline void fake_submit(struct job *job, const json_t *steps)
+static inline void fake_submit(struct fake_plan *plan, const json_t *steps)
 {
     size_t i;
     json_t *spec;
     json_array_foreach(steps, i, spec) {
         struct fake_step *fake = fake_step_new(spec);
-        fake_last_step = &fake->step;
-        job_submit_step(job, &fake->step);
+        fake->plan = plan;
+        job_submit_step(plan->job, &fake->step);
     }
+}
+
+static inline void fake_see(char **seen, const json_t *value)
+{
+    if (!value)
+        return;
+    free(*seen);
+    *seen = json_text(value);
 }
 
 static inline int fake_start(struct job *job, const json_t *spec, const json_t *auth, const json_t *checkpoint,
                              void **ret_plan, struct error *err)
 {
     const char *fail = json_get_string(spec, "fail_start");
-    free(fake_auth_seen);
-    fake_auth_seen = auth ? json_text(auth) : NULL;
-    free(fake_checkpoint_seen);
-    fake_checkpoint_seen = checkpoint ? json_text(checkpoint) : NULL;
+    fake_see(&fake_auth_seen, auth);
+    fake_see(&fake_checkpoint_seen, checkpoint);
     if (fail)
         return error_set(err, error_from_wire(fail), "the plan was told to fail");
     struct fake_plan *plan = mem_new(struct fake_plan);
@@ -284,7 +290,7 @@ static inline int fake_start(struct job *job, const json_t *spec, const json_t *
         job_checkpoint(job, json_incref(json_object_get(spec, "checkpoint")));
     if (json_get_bool(spec, "warns", false))
         job_warning(job, "careful", "mind the %s", "gap");
-    fake_submit(job, json_object_get(spec, "steps"));
+    fake_submit(plan, json_object_get(spec, "steps"));
     return 0;
 }
 
@@ -346,12 +352,10 @@ static inline void hall_open(struct hall *h)
         fail_msg("engine: %s", err.detail);
 }
 
-static inline void hall_init(struct hall *h)
+static inline void hall_defaults(struct hall *h)
 {
     *h = (struct hall){.caller = {.uid = 1000}};
     board_clear();
-    snprintf(h->directory, sizeof h->directory, "/tmp/dray-jobs-XXXXXX");
-    assert_non_null(mkdtemp(h->directory));
     h->options = (struct engine_options){
         .workers = 4,
         .query_workers = 2,
@@ -366,6 +370,13 @@ static inline void hall_init(struct hall *h)
         .retry = hall_retry,
         .kinds = fake_kinds,
     };
+}
+
+static inline void hall_init(struct hall *h)
+{
+    hall_defaults(h);
+    snprintf(h->directory, sizeof h->directory, "/tmp/dray-jobs-XXXXXX");
+    assert_non_null(mkdtemp(h->directory));
 }
 
 static inline void hall_close(struct hall *h)

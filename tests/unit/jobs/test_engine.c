@@ -194,7 +194,7 @@ static void test_cancel_while_held(void **state)
     assert_true(hall_state_is(&h, id, "cancelling"));
     assert_true(job_ending(plan->job));
     AUTO_JSON json_t *late = json_pack("[{s:s}]", "name", "late");
-    fake_submit(plan->job, late); // is freed at once
+    fake_submit(plan, late); // is freed at once
     assert_int_equal(fake_steps, 0);
     fake_advances = 0;
     job_release(plan->job);
