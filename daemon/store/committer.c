@@ -17,7 +17,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/job_row.h"
 #include "store/reserve.h"
+#include "store/salvage.h"
 #include "store/schema.h"
 
 enum { HELD_MAX = 20000, LOG_PAGES_MAX = 2000 };
@@ -27,15 +29,19 @@ struct committer {
     struct reserve reserve;
     struct list held; // operations of kinds that are kept, oldest first
     struct committer_stats stats;
-    bool suspect; // an fsync failed and the log was not moved to the file since
-    bool wiped;   // the log may hold something that was wiped from the tables
+    bool suspect;         // an fsync failed and the log was not moved to the file since
+    bool wiped;           // the log may hold something that was wiped from the tables
+    struct error failure; // of the last commit that failed
 };
 
-// Reads all that a start needs, so that damage shows now and not in the middle of recovery.
+// Reads all that recovery reads, so that damage shows now and not in the middle of it.
 static const char probe[] =
-    "SELECT total(length(j.id) + length(j.extra) + length(j.checkpoint) + length(s.spec) + "
-    "length(hex(x.bytes)))"
-    " FROM jobs j JOIN specs s ON s.n = j.n LEFT JOIN sealed x ON x.n = j.n WHERE j.terminal = 0";
+    "SELECT total(length(j.id) + length(j.kind) + length(j.state) + length(j.labels) +"
+    " length(j.extra) + length(j.error) + length(j.result) + length(j.checkpoint) +"
+    " length(s.spec) + length(hex(x.bytes)) + " JOB_ROW_EVENTS_SEQ ")"
+    " + (SELECT last_cursor FROM totals)"
+    " FROM jobs j JOIN specs s ON s.n = j.n LEFT JOIN sealed x ON x.n = j.n"
+    " WHERE j.terminal = 0";
 
 static struct database *open_database(const char *path, bool *ret_damaged, struct error *err)
 {
@@ -50,38 +56,52 @@ static struct database *open_database(const char *path, bool *ret_damaged, struc
     return NULL;
 }
 
-static void set_aside(const char *path)
+// Returns the new name.
+static char *set_aside(const char *path)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
     char now[CLOCK_TEXT_MAX];
-    clock_format_s(clock_wall_ms() / 1000, now);
+    clock_format(clock_wall_ms(), now);
+    char *aside = mem_printf("%s.damaged-%s", path, now);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         AUTO_FREE char *from = mem_printf("%s%s", path, suffixes[i]);
-        AUTO_FREE char *to = mem_printf("%s.damaged-%s%s", path, now, suffixes[i]);
-        if (rename(from, to) == 0 && i == 0)
-            log_error("store: %s cannot be read; it was set aside as %s and an empty one is used", path, to);
+        AUTO_FREE char *to = mem_printf("%s%s", aside, suffixes[i]);
+        if (rename(from, to) < 0 && errno != ENOENT)
+            log_error("store: cannot set %s aside: %m", from);
     }
+    return aside;
+}
+
+static struct database *replace_database(const char *path, struct error *err)
+{
+    bool ignored;
+    AUTO_FREE char *aside = set_aside(path);
+    log_error("store: %s cannot be read (%s); it was set aside as %s", path, err->detail, aside);
+    error_clear(err);
+    struct database *db = open_database(path, &ignored, err);
+    if (db)
+        log_error("store: %lld jobs were saved from %s", (long long)salvage_jobs(db, aside), aside);
+    return db;
 }
 
 static struct database *open_or_replace(const char *path, struct reserve *reserve, struct error *err)
 {
-    for (int attempt = 0;; attempt++) {
-        bool damaged;
-        struct database *db = open_database(path, &damaged, err);
-        if (db || attempt == 2)
-            return db;
-        if (damaged)
-            set_aside(path);
-        else if (err->code != ERR_NO_SPACE || !reserve_release(reserve))
-            return NULL;
+    bool damaged;
+    struct database *db = open_database(path, &damaged, err);
+    if (!db && err->code == ERR_NO_SPACE && reserve_release(reserve)) {
         error_clear(err);
+        db = open_database(path, &damaged, err);
     }
+    if (!db && damaged)
+        db = replace_database(path, err);
+    return db;
 }
 
 struct committer *committer_open(const char *directory, struct error *err)
 {
     AUTO_FREE char *path = mem_printf("%s/dray.db", directory);
     struct committer *committer = mem_new(struct committer);
+    committer->failure = ERROR_INIT;
     list_init(&committer->held);
     reserve_init(&committer->reserve, directory);
     committer->db = open_or_replace(path, &committer->reserve, err);
@@ -104,6 +124,7 @@ void committer_free(struct committer *committer)
         log_error("store: %lld events could not be written before the end", (long long)committer->stats.held);
     for (struct list *link; (link = list_take_first(&committer->held)) != NULL;)
         drop(store_op_of(link));
+    error_clear(&committer->failure);
     database_close(committer->db);
     reserve_fini(&committer->reserve);
     free(committer);
@@ -127,6 +148,10 @@ static int run_one(struct committer *committer, struct store_op *op, struct erro
                    "Free some space in the state directory; jobs that were accepted go on meanwhile.");
         return 0;
     }
+    if (op->kind->barrier && committer->stats.held > 0) {
+        error_copy(&op->err, &committer->failure);
+        return 0;
+    }
     if (op->atomic && database_savepoint(db, err) < 0)
         return -1;
     int result = op->kind->run(op, db, &op->err);
@@ -141,7 +166,10 @@ static int run_one(struct committer *committer, struct store_op *op, struct erro
 
 static bool any_durable(struct list *ops)
 {
-    list_for_each(link, ops) if (store_op_of(link)->durable) return true;
+    list_for_each(link, ops) {
+        if (store_op_of(link)->durable)
+            return true;
+    }
     return false;
 }
 
@@ -156,7 +184,10 @@ static int move_log(struct committer *committer, struct error *err)
 
 static int run_all(struct committer *committer, struct list *ops, struct error *err)
 {
-    list_for_each(link, ops) if (run_one(committer, store_op_of(link), err) < 0) return -1;
+    list_for_each(link, ops) {
+        if (run_one(committer, store_op_of(link), err) < 0)
+            return -1;
+    }
     return database_commit(committer->db, err);
 }
 
@@ -180,6 +211,7 @@ static void note(struct committer *committer, const struct error *err)
 {
     if (err) {
         committer->stats.failures++;
+        error_copy(&committer->failure, err);
         if (!committer->stats.failing)
             log_error("store: cannot commit: %s", err->detail);
     } else {
@@ -229,8 +261,7 @@ static void commit_each(struct committer *committer, struct list *ops)
 
 static void count(struct committer *committer, struct list *ops)
 {
-    list_for_each(link, ops)
-    {
+    list_for_each(link, ops) {
         committer->stats.operations++;
         if (store_op_of(link)->wipes)
             committer->wiped = true;

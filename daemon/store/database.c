@@ -11,10 +11,12 @@
 #include <sqlite3.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 enum { STATEMENTS_MAX = 48, BUSY_MS = 5000, MESSAGE_MAX = 200 };
+enum { STATEMENT_MS = 30000, CHECK_STEPS = 100000 };
 
 struct statement {
     const char *sql;
@@ -29,8 +31,9 @@ struct database {
     char *path;
     struct statement statements[STATEMENTS_MAX];
     int n_statements;
-    int durable; // -1 not yet set
-    int failure; // extended code of the last failure
+    int durable;        // -1 not yet set
+    int failure;        // extended code of the last failure
+    int64_t started_ms; // of the statement that runs
     int log_pages;
 };
 
@@ -78,7 +81,8 @@ static int fail(struct database *db, struct error *err)
 bool database_damaged(const struct database *db)
 {
     int failure = db->failure & 0xff;
-    return failure == SQLITE_CORRUPT || failure == SQLITE_NOTADB;
+    // Our statements are fixed, so one that is in error means that the tables are not what they were made.
+    return failure == SQLITE_CORRUPT || failure == SQLITE_NOTADB || failure == SQLITE_ERROR;
 }
 
 bool database_sync_failed(const struct database *db)
@@ -106,6 +110,12 @@ static int committed(void *arg, sqlite3 *raw, const char *name, int pages)
     return SQLITE_OK;
 }
 
+// A damaged tree may lead in circles. No statement of ours takes long, so one that does is ended.
+static int takes_too_long(void *arg)
+{
+    return clock_ms() - ((struct database *)arg)->started_ms > STATEMENT_MS;
+}
+
 static int connect_file(struct database *db, enum database_mode mode, struct error *err)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
@@ -115,8 +125,11 @@ static int connect_file(struct database *db, enum database_mode mode, struct err
         return error_set(err, ERR_INTERNAL, "%s: out of memory", db->path);
     }
     sqlite3_busy_timeout(db->raw, BUSY_MS);
-    sqlite3_db_config(db->raw, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(db->raw, SQLITE_DBCONFIG_DEFENSIVE, mode != DATABASE_SALVAGE, NULL);
+    // With this, a schema that is partly damaged does not keep its other tables from being read.
+    sqlite3_db_config(db->raw, SQLITE_DBCONFIG_WRITABLE_SCHEMA, mode == DATABASE_SALVAGE, NULL);
     sqlite3_wal_hook(db->raw, committed, db);
+    sqlite3_progress_handler(db->raw, CHECK_STEPS, takes_too_long, db);
     return database_exec(db, mode == DATABASE_WRITE ? write_settings : read_settings, err);
 }
 
@@ -151,6 +164,7 @@ void database_close(struct database *db)
 
 int database_exec(struct database *db, const char *sql, struct error *err)
 {
+    db->started_ms = clock_ms();
     if (sqlite3_exec(db->raw, sql, NULL, NULL, NULL) != SQLITE_OK)
         return fail(db, err);
     return 0;
@@ -261,8 +275,10 @@ struct statement *database_statement(struct database *db, const char *sql, struc
             statement = &db->statements[i];
     if (!statement)
         statement = prepare(db, sql, err);
-    if (statement)
-        statement_end(statement);
+    if (!statement)
+        return NULL;
+    statement_end(statement);
+    db->started_ms = clock_ms();
     return statement;
 }
 
@@ -327,6 +343,12 @@ int64_t statement_changes(const struct statement *statement)
 const char *statement_column_text(struct statement *statement, int column)
 {
     return (const char *)sqlite3_column_text(statement->raw, column);
+}
+
+const char *statement_column_name(struct statement *statement, int column)
+{
+    const char *text = statement_column_text(statement, column);
+    return text ? text : "";
 }
 
 const void *statement_column_bytes(struct statement *statement, int column, size_t *ret_len)

@@ -15,7 +15,7 @@
 struct database;
 struct statement;
 
-enum database_mode { DATABASE_WRITE, DATABASE_READ };
+enum database_mode { DATABASE_WRITE, DATABASE_READ, DATABASE_SALVAGE };
 
 // Opens (DATABASE_WRITE: or makes, 0600) the file in WAL mode. *ret_damaged tells whether a failure means
 // that the file is damaged; may be NULL.
@@ -59,6 +59,7 @@ void statement_end(struct statement *statement);              // leaves a row wa
 int64_t statement_changes(const struct statement *statement); // rows the last run changed
 // Columns of the current row, from 0; borrowed until the next call.
 const char *statement_column_text(struct statement *statement, int column); // NULL for NULL
+const char *statement_column_name(struct statement *statement, int column); // never NULL, even if damaged
 const void *statement_column_bytes(struct statement *statement, int column, size_t *ret_len);
 int64_t statement_column_int(struct statement *statement, int column);
 // The whole answer of a query for one number; fallback if there is no row or it is NULL.

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 static size_t text_size(const char *text)
 {
@@ -43,9 +44,9 @@ struct job_row *job_row_new(const struct store_job *job)
 void job_row_read(struct statement *statement, struct store_job *ret)
 {
     *ret = (struct store_job){
-        .id = statement_column_text(statement, 0),
-        .kind = statement_column_text(statement, 1),
-        .state = statement_column_text(statement, 2),
+        .id = statement_column_name(statement, 0),
+        .kind = statement_column_name(statement, 1),
+        .state = statement_column_name(statement, 2),
         .attempt = (int)statement_column_int(statement, 3),
         .priority = (int)statement_column_int(statement, 4),
         .created_ms = statement_column_int(statement, 5),
@@ -53,13 +54,102 @@ void job_row_read(struct statement *statement, struct store_job *ret)
         .finished_ms = statement_column_int(statement, 7),
         .uid = statement_column_int(statement, 8),
         .last_seq = statement_column_int(statement, 9),
-        .spec = statement_column_text(statement, 10),
+        .spec = statement_column_name(statement, 10),
         .labels = statement_column_text(statement, 11),
         .extra = statement_column_text(statement, 12),
         .result = statement_column_text(statement, 13),
         .error = statement_column_text(statement, 14),
         .checkpoint = statement_column_text(statement, 15),
     };
+}
+
+bool job_row_terminal(const char *state)
+{
+    return str_equal(state, "succeeded") || str_equal(state, "failed") || str_equal(state, "cancelled");
+}
+
+static int insert_row(struct database *db, const struct store_job *job, struct error *err)
+{
+    struct statement *statement = database_statement(db,
+                                                     "INSERT INTO jobs (id, kind, state, terminal, attempt, "
+                                                     "priority, created_ms, started_ms, finished_ms, uid,"
+                                                     " last_seq, labels, extra, result, error, checkpoint)"
+                                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                                                     err);
+    if (!statement)
+        return -1;
+    statement_text(statement, job->id);
+    statement_text(statement, job->kind);
+    statement_text(statement, job->state);
+    statement_int(statement, job_row_terminal(job->state));
+    statement_int(statement, job->attempt);
+    statement_int(statement, job->priority);
+    statement_int(statement, job->created_ms);
+    statement_int(statement, job->started_ms);
+    statement_int(statement, job->finished_ms);
+    statement_int(statement, job->uid);
+    statement_int(statement, job->last_seq);
+    statement_text(statement, job->labels);
+    statement_text(statement, job->extra);
+    statement_text(statement, job->result);
+    statement_text(statement, job->error);
+    statement_text(statement, job->checkpoint);
+    return statement_run(statement, err);
+}
+
+static int insert_spec(struct database *db, const char *spec, struct error *err)
+{
+    struct statement *statement =
+        database_statement(db, "INSERT INTO specs (n, spec) VALUES (last_insert_rowid(), ?)", err);
+    if (!statement)
+        return -1;
+    statement_text(statement, spec ? spec : "null");
+    return statement_run(statement, err);
+}
+
+// specs.n is the job's number and was inserted last.
+static int insert_sealed(struct database *db, const struct store_job *job, struct error *err)
+{
+    struct statement *statement =
+        database_statement(db, "INSERT INTO sealed (n, bytes) VALUES (last_insert_rowid(), ?)", err);
+    if (!statement)
+        return -1;
+    statement_bytes(statement, job->sealed, job->sealed_len);
+    return statement_run(statement, err);
+}
+
+int job_row_insert(struct database *db, const struct store_job *job, struct error *err)
+{
+    if (insert_row(db, job, err) < 0 || insert_spec(db, job->spec, err) < 0)
+        return -1;
+    return job->sealed ? insert_sealed(db, job, err) : 0;
+}
+
+int job_row_insert_key(struct database *db, const char *id, const char *key, const char *fingerprint,
+                       int64_t created_ms, struct error *err)
+{
+    struct statement *statement =
+        database_statement(db, "INSERT INTO keys (key, job, fingerprint, created_ms) VALUES (?,?,?,?)", err);
+    if (!statement)
+        return -1;
+    statement_text(statement, key);
+    statement_text(statement, id);
+    statement_text(statement, fingerprint);
+    statement_int(statement, created_ms);
+    return statement_run(statement, err);
+}
+
+int job_row_insert_event(struct database *db, const struct store_event *event, struct error *err)
+{
+    struct statement *statement =
+        database_statement(db, "INSERT INTO events (cursor, job, seq, text) VALUES (?,?,?,?)", err);
+    if (!statement)
+        return -1;
+    statement_int(statement, event->cursor);
+    statement_text(statement, event->job);
+    statement_int(statement, event->seq);
+    statement_text(statement, event->text);
+    return statement_run(statement, err);
 }
 
 static int run_with(struct database *db, const char *sql, const char *id, struct error *err)

@@ -15,14 +15,21 @@ struct job_row {
 struct job_row *job_row_new(const struct store_job *job); // copies; free() ends it
 
 // What job_row_read expects of a SELECT from "jobs j", in this order; the query names specs and, if it wants
-// them, sealed texts itself.
-#define JOB_ROW_COLUMNS                                                                                      \
+// them, sealed texts itself. last_seq: an SQL expression.
+#define JOB_ROW_COLUMNS_SEQ(last_seq)                                                                        \
     "j.id, j.kind, j.state, j.attempt, j.priority, j.created_ms, j.started_ms, j.finished_ms, j.uid,"        \
-    " max(j.last_seq, coalesce((SELECT max(seq) FROM events WHERE job = j.id), 0)),"                         \
-    " s.spec, j.labels, j.extra, j.result, j.error, j.checkpoint"
+    " " last_seq ", s.spec, j.labels, j.extra, j.result, j.error, j.checkpoint"
+#define JOB_ROW_EVENTS_SEQ "coalesce((SELECT max(seq) FROM events WHERE job = j.id), 0)"
+#define JOB_ROW_COLUMNS JOB_ROW_COLUMNS_SEQ("max(j.last_seq, " JOB_ROW_EVENTS_SEQ ")")
 enum { JOB_ROW_SEALED = 16 }; // column behind them
 
 // The current row; borrowed until the statement moves on.
 void job_row_read(struct statement *statement, struct store_job *ret);
+bool job_row_terminal(const char *state);
+// The job, its spec and its sealed text, in the current transaction.
+int job_row_insert(struct database *db, const struct store_job *job, struct error *err);
+int job_row_insert_key(struct database *db, const char *id, const char *key, const char *fingerprint,
+                       int64_t created_ms, struct error *err);
+int job_row_insert_event(struct database *db, const struct store_event *event, struct error *err);
 // Deletes a job with everything that hangs on it, in the current transaction. 1 done, 0 there is none, -1.
 int job_row_delete(struct database *db, const char *id, struct error *err);

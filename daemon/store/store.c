@@ -179,6 +179,7 @@ static void *writer_main(void *arg)
         finish_group(store, &group);
         committer_tidy(store->committer);
     }
+    committer_idle(store->committer); // what is held gets a last chance
     return NULL;
 }
 

@@ -38,7 +38,9 @@ struct store_job {
     const char *checkpoint; // JSON text or NULL: what a later attempt may rely on
     const void *sealed;     // sealed inline credentials or NULL; store_recover alone gives them out
     size_t sealed_len;
-    int64_t last_seq; // newest kept event; store_recover tells the newest in the table of events (0: none)
+    // Newest kept event. Rows that are read tell a newer one if it is in the table of events; store_recover
+    // tells what is in that table alone (0: none).
+    int64_t last_seq;
 };
 
 struct store_event {
@@ -46,7 +48,7 @@ struct store_event {
     int64_t seq;      // dense per job
     int64_t cursor;   // global order, given by the engine, strictly rising
     const char *text; // the whole JSON line
-    int64_t uid;      // owner of the job: filled in by store_event_list_all, ignored by store_event_append
+    int64_t uid;      // owner of the job: filled in by the lists, ignored by store_event_append
 };
 
 typedef void (*store_done_fn)(void *arg, const struct error *err);
@@ -88,8 +90,8 @@ void store_job_update(struct store *store, const struct store_job *job, bool wip
                       void *arg);
 // With its events, keys and sealed text. ERR_NOT_FOUND.
 void store_job_delete(struct store *store, const char *id, store_done_fn done, void *arg);
-void store_job_find(struct store *store, const char *id, store_job_fn found,
-                    void *arg); // row if there is one, then end
+// The row if there is one, then the end.
+void store_job_find(struct store *store, const char *id, store_job_fn found, void *arg);
 // Newest first, ids below `before` (NULL: newest), filters may be NULL; at most limit rows, then end.
 struct store_job_filter {
     const char *state, *kind, *label_key, *label_value, *before;
@@ -106,8 +108,10 @@ void store_key_find(struct store *store, const char *key, store_text_fn found, v
 void store_event_append(struct store *store, const struct store_event *event);
 // Answered when all events appended before are committed; with an error when some had to be held back (they
 // are tried again; flush again later). Readers are shown what was flushed, so nobody sees an event that a
-// crash takes back.
+// crash of the daemon takes back.
 void store_flush(struct store *store, store_done_fn done, void *arg);
+// At most limit rows (and never more than 10,000), then the end. Events of jobs that are not there are not
+// listed.
 void store_event_list(struct store *store, const char *job, int64_t since_seq, int limit, store_event_fn each,
                       void *arg);
 void store_event_list_all(struct store *store, int64_t after_cursor, int limit, store_event_fn each,

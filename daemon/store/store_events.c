@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/job_row.h"
 #include "store/store_op.h"
 
 enum { LIST_MAX = 10000 };
@@ -37,16 +38,7 @@ static struct append_op *append_op_of(struct store_op *op)
 
 static int append_run(struct store_op *op, struct database *db, struct error *err)
 {
-    const struct store_event *event = &append_op_of(op)->row->event;
-    struct statement *statement =
-        database_statement(db, "INSERT INTO events (cursor, job, seq, text) VALUES (?,?,?,?)", err);
-    if (!statement)
-        return -1;
-    statement_int(statement, event->cursor);
-    statement_text(statement, event->job);
-    statement_int(statement, event->seq);
-    statement_text(statement, event->text);
-    return statement_run(statement, err);
+    return job_row_insert_event(db, &append_op_of(op)->row->event, err);
 }
 
 static void append_free(struct store_op *op)
@@ -70,6 +62,47 @@ void store_event_append(struct store *store, const struct store_event *event)
     store_write(store, &self->op, &append_kind);
 }
 
+struct flush_op {
+    struct store_op op;
+    store_done_fn done;
+    void *arg;
+};
+
+static int flush_run(struct store_op *op, struct database *db, struct error *err)
+{
+    (void)op;
+    (void)db;
+    (void)err;
+    return 0; // its place in the order is all that counts
+}
+
+static void flush_answer(struct store_op *op)
+{
+    const struct flush_op *self = container_of(op, struct flush_op, op);
+    self->done(self->arg, store_op_error(op));
+}
+
+static void flush_free(struct store_op *op)
+{
+    free(container_of(op, struct flush_op, op));
+}
+
+static const struct store_op_kind flush_kind = {
+    .what = "writing events",
+    .barrier = true,
+    .run = flush_run,
+    .answer = flush_answer,
+    .free = flush_free,
+};
+
+void store_flush(struct store *store, store_done_fn done, void *arg)
+{
+    struct flush_op *self = mem_new(struct flush_op);
+    self->done = done;
+    self->arg = arg;
+    store_write(store, &self->op, &flush_kind);
+}
+
 struct list_op {
     struct store_op op;
     char *job; // NULL: of all jobs
@@ -88,8 +121,11 @@ static struct list_op *list_op_of(struct store_op *op)
 static struct statement *list_statement(const struct list_op *self, struct database *db, struct error *err)
 {
     const char *one =
-        "SELECT cursor, job, seq, text FROM events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?";
-    const char *all = "SELECT cursor, job, seq, text FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?";
+        "SELECT e.cursor, e.job, e.seq, e.text, j.uid FROM events e CROSS JOIN jobs j ON j.id = e.job"
+        " WHERE e.job = ? AND e.seq > ? ORDER BY e.seq LIMIT ?";
+    const char *all =
+        "SELECT e.cursor, e.job, e.seq, e.text, j.uid FROM events e CROSS JOIN jobs j ON j.id = e.job"
+        " WHERE e.cursor > ? ORDER BY e.cursor LIMIT ?";
     struct statement *statement = database_statement(db, self->job ? one : all, err);
     if (!statement)
         return NULL;
@@ -110,9 +146,10 @@ static int list_run(struct store_op *op, struct database *db, struct error *err)
     while ((row = statement_next(statement, err)) > 0) {
         struct store_event event = {
             .cursor = statement_column_int(statement, 0),
-            .job = statement_column_text(statement, 1),
+            .job = statement_column_name(statement, 1),
             .seq = statement_column_int(statement, 2),
-            .text = statement_column_text(statement, 3),
+            .text = statement_column_name(statement, 3),
+            .uid = statement_column_int(statement, 4),
         };
         list_append(&self->rows, &row_new(&event)->link);
     }
@@ -138,7 +175,7 @@ static void list_free(struct store_op *op)
 
 static const struct store_op_kind list_kind = {
     .what = "reading events",
-    .tables = STORE_EVENTS,
+    .tables = STORE_EVENTS | STORE_JOBS,
     .run = list_run,
     .answer = list_answer,
     .free = list_free,

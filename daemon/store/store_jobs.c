@@ -39,83 +39,16 @@ static void job_free(struct store_op *op)
     free(self);
 }
 
-static bool is_terminal(const char *state)
-{
-    return str_equal(state, "succeeded") || str_equal(state, "failed") || str_equal(state, "cancelled");
-}
-
-static int insert_row(struct database *db, const struct store_job *job, struct error *err)
-{
-    struct statement *statement = database_statement(db,
-                                                     "INSERT INTO jobs (id, kind, state, terminal, attempt, "
-                                                     "priority, created_ms, started_ms, finished_ms, uid,"
-                                                     " last_seq, labels, extra, result, error, checkpoint)"
-                                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                                                     err);
-    if (!statement)
-        return -1;
-    statement_text(statement, job->id);
-    statement_text(statement, job->kind);
-    statement_text(statement, job->state);
-    statement_int(statement, is_terminal(job->state));
-    statement_int(statement, job->attempt);
-    statement_int(statement, job->priority);
-    statement_int(statement, job->created_ms);
-    statement_int(statement, job->started_ms);
-    statement_int(statement, job->finished_ms);
-    statement_int(statement, job->uid);
-    statement_int(statement, job->last_seq);
-    statement_text(statement, job->labels);
-    statement_text(statement, job->extra);
-    statement_text(statement, job->result);
-    statement_text(statement, job->error);
-    statement_text(statement, job->checkpoint);
-    return statement_run(statement, err);
-}
-
-static int insert_spec(struct database *db, const char *spec, struct error *err)
-{
-    struct statement *statement =
-        database_statement(db, "INSERT INTO specs (n, spec) VALUES (last_insert_rowid(), ?)", err);
-    if (!statement)
-        return -1;
-    statement_text(statement, spec ? spec : "null");
-    return statement_run(statement, err);
-}
-
-// specs.n is the job's number and was inserted last.
-static int insert_sealed(struct database *db, const struct store_job *job, struct error *err)
-{
-    struct statement *statement =
-        database_statement(db, "INSERT INTO sealed (n, bytes) VALUES (last_insert_rowid(), ?)", err);
-    if (!statement)
-        return -1;
-    statement_bytes(statement, job->sealed, job->sealed_len);
-    return statement_run(statement, err);
-}
-
-static int insert_key(struct database *db, const struct job_op *self, struct error *err)
-{
-    struct statement *statement =
-        database_statement(db, "INSERT INTO keys (key, job, fingerprint, created_ms) VALUES (?,?,?,?)", err);
-    if (!statement)
-        return -1;
-    statement_text(statement, self->key);
-    statement_text(statement, self->row->job.id);
-    statement_text(statement, self->fingerprint ? self->fingerprint : "");
-    statement_int(statement, self->row->job.created_ms);
-    return statement_run(statement, err);
-}
-
 static int insert_run(struct store_op *op, struct database *db, struct error *err)
 {
     const struct job_op *self = job_op_of(op);
     const struct store_job *job = &self->row->job;
-    if (insert_row(db, job, err) < 0 || insert_spec(db, job->spec, err) < 0)
+    if (job_row_insert(db, job, err) < 0)
         return -1;
-    if (job->sealed && insert_sealed(db, job, err) < 0)
-        return -1;
-    return self->key ? insert_key(db, self, err) : 0;
+    if (!self->key)
+        return 0;
+    return job_row_insert_key(db, job->id, self->key, self->fingerprint ? self->fingerprint : "",
+                              job->created_ms, err);
 }
 
 static const struct store_op_kind insert_kind = {
@@ -169,7 +102,7 @@ static int update_row(struct database *db, const struct store_job *job, struct e
         return -1;
     statement_text(statement, job->kind);
     statement_text(statement, job->state);
-    statement_int(statement, is_terminal(job->state));
+    statement_int(statement, job_row_terminal(job->state));
     statement_int(statement, job->attempt);
     statement_int(statement, job->priority);
     statement_int(statement, job->started_ms);

@@ -19,6 +19,7 @@ struct store_op_kind {
     const char *what; // for texts: "adding an event"
     unsigned tables;  // STORE_*: what it changes or looks at
     bool grows;       // refused while the disk is full, so that what is under way can still be finished
+    bool barrier;     // fails while anything that is kept is still held back
     bool kept;        // tried again until it succeeds: nobody would hear of the failure
     // Writer or reader thread. May run again after a failed commit: must not depend on having run once only.
     int (*run)(struct store_op *op, struct database *db, struct error *err);

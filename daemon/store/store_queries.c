@@ -141,11 +141,12 @@ void store_job_list(struct store *store, const struct store_job_filter *filter, 
 
 static int recover_rows(struct database *db, store_job_fn each, void *arg, struct error *err)
 {
-    struct statement *statement =
-        database_statement(db,
-                           "SELECT " JOB_ROW_COLUMNS ", x.bytes FROM jobs j LEFT JOIN specs s ON s.n = j.n"
-                           " LEFT JOIN sealed x ON x.n = j.n WHERE j.terminal = 0 ORDER BY j.id",
-                           err);
+    struct statement *statement = database_statement(
+        db,
+        "SELECT " JOB_ROW_COLUMNS_SEQ(
+            JOB_ROW_EVENTS_SEQ) ", x.bytes FROM jobs j LEFT JOIN specs s ON s.n = j.n"
+                                " LEFT JOIN sealed x ON x.n = j.n WHERE j.terminal = 0 ORDER BY j.id",
+        err);
     if (!statement)
         return -1;
     int row;

@@ -46,10 +46,10 @@ static void text_free(struct store_op *op)
 
 static char *key_record(struct statement *statement)
 {
-    AUTO_JSON json_t *record = json_pack("{s:s, s:s, s:I}", "job", statement_column_text(statement, 0),
-                                         "fingerprint", statement_column_text(statement, 1), "created_ms",
+    AUTO_JSON json_t *record = json_pack("{s:s, s:s, s:I}", "job", statement_column_name(statement, 0),
+                                         "fingerprint", statement_column_name(statement, 1), "created_ms",
                                          (json_int_t)statement_column_int(statement, 2));
-    return json_text(record);
+    return record ? json_text(record) : NULL; // none if the row is no text any more
 }
 
 static int key_find_run(struct store_op *op, struct database *db, struct error *err)
@@ -129,7 +129,7 @@ static int fact_find_run(struct store_op *op, struct database *db, struct error 
     statement_int(statement, clock_wall_ms());
     int row = statement_next(statement, err);
     if (row > 0)
-        self->value = mem_strdup(statement_column_text(statement, 0));
+        self->value = mem_strdup(statement_column_name(statement, 0));
     statement_end(statement);
     return row < 0 ? -1 : 0;
 }
@@ -188,7 +188,7 @@ int store_fact_each(struct store *store, const char *kind,
         statement_text(statement, kind);
         statement_int(statement, clock_wall_ms());
         while ((row = statement_next(statement, err)) > 0)
-            each(arg, statement_column_text(statement, 0), statement_column_text(statement, 1),
+            each(arg, statement_column_name(statement, 0), statement_column_name(statement, 1),
                  statement_column_int(statement, 2));
     }
     database_close(db);

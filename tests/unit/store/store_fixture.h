@@ -3,6 +3,7 @@
 // A store in a directory of its own with a loop that runs until the expected answers are in.
 #pragma once
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -58,8 +58,9 @@ static inline void fixture_reopen(struct fixture *f)
 
 static inline void fixture_directory(struct fixture *f)
 {
+    static const char template[] = "/tmp/dray-store-XXXXXX";
     *f = (struct fixture){0};
-    snprintf(f->directory, sizeof f->directory, "/tmp/dray-store-XXXXXX");
+    memcpy(f->directory, template, sizeof template);
     assert_non_null(mkdtemp(f->directory));
 }
 

@@ -184,8 +184,15 @@ static void test_update(void **state)
     struct fixture *f = *state;
     struct rows rows = {.f = f};
     fixture_insert(f, "A", "queued");
-    struct store_job job = {.id = "A", .kind = "build", .state = "failed", .attempt = 2, .started_ms = 5,
-                            .finished_ms = 6, .error = "{\"code\":\"internal\"}", .last_seq = 9, .uid = 7};
+    struct store_job job = {.id = "A",
+                            .kind = "build",
+                            .state = "failed",
+                            .attempt = 2,
+                            .started_ms = 5,
+                            .finished_ms = 6,
+                            .error = "{\"code\":\"internal\"}",
+                            .last_seq = 9,
+                            .uid = 7};
     store_job_update(f->store, &job, false, fixture_done, f);
     fixture_wait(f, 1);
     assert_int_equal(f->last, ERR_NONE);
@@ -266,7 +273,7 @@ static void test_recover(void **state)
     struct store_job job = fixture_job("B", "running");
     job.sealed = "s\0x";
     job.sealed_len = 3;
-    job.last_seq = 1;
+    job.last_seq = 5;
     store_job_insert(f->store, &job, NULL, NULL, fixture_done, f);
     fixture_wait(f, 1);
     fixture_insert(f, "A", "queued");
@@ -344,6 +351,7 @@ static void event(void *arg, const struct store_event *row_, const struct error 
         fixture_answered(events->f);
         return;
     }
+    assert_int_equal(row_->uid, 1000);
     events->seqs[events->n++] = row_->seq;
     snprintf(events->last, sizeof events->last, "%s %s", row_->job, row_->text);
 }
@@ -351,13 +359,17 @@ static void event(void *arg, const struct store_event *row_, const struct error 
 static void append(struct fixture *f, const char *job, int64_t seq, int64_t cursor)
 {
     AUTO_FREE char *line = mem_printf("{\"seq\":%lld}", (long long)seq);
-    store_event_append(f->store, &(struct store_event){.job = job, .seq = seq, .cursor = cursor, .text = line});
+    store_event_append(f->store,
+                       &(struct store_event){.job = job, .seq = seq, .cursor = cursor, .text = line});
 }
 
 static void test_events(void **state)
 {
     struct fixture *f = *state;
     struct events events = {.f = f};
+    fixture_insert(f, "A", "running");
+    fixture_insert(f, "B", "running");
+    append(f, "C", 1, 1000); // of no job
     for (int i = 1; i <= 10; i++) {
         append(f, "A", i, 2 * i);
         append(f, "B", i, 2 * i + 1);
@@ -373,6 +385,20 @@ static void test_events(void **state)
     fixture_wait(f, 1);
     assert_int_equal(events.n, 3); // B 9, A 10, B 10
     assert_string_equal(events.last, "B {\"seq\":10}");
+}
+
+static void test_flush(void **state)
+{
+    struct fixture *f = *state;
+    struct events events = {.f = f};
+    fixture_insert(f, "A", "running");
+    append(f, "A", 1, 1);
+    store_flush(f->store, fixture_done, f);
+    fixture_wait(f, 1);
+    assert_int_equal(f->last, ERR_NONE);
+    store_event_list(f->store, "A", 0, 10, event, &events);
+    fixture_wait(f, 1);
+    assert_int_equal(events.n, 1);
 }
 
 static void test_facts(void **state)
@@ -493,6 +519,7 @@ int main(void)
         WITH_STORE(test_recover),
         WITH_STORE(test_sealed_is_wiped),
         WITH_STORE(test_events),
+        WITH_STORE(test_flush),
         WITH_STORE(test_facts),
         WITH_STORE(test_fact_each),
         WITH_STORE(test_close_answers_everything_in_order),
