@@ -148,7 +148,7 @@ static void test_diff_ids(void **state)
 }
 
 // A base with fewer history entries than layers: the new entry must stand for the new layer.
-static void test_history_is_padded(void **state)
+static void test_b16c_history_is_padded(void **state)
 {
     (void)state;
     CLEANUP(error_clear) struct error err = ERROR_INIT;
@@ -168,7 +168,7 @@ static void test_history_is_padded(void **state)
     image_config_clear(&config);
 }
 
-static void test_remove_layer(void **state)
+static void test_b16d_remove_layer(void **state)
 {
     (void)state;
     struct image_config config;
@@ -264,7 +264,7 @@ static const struct {
     {"{\"Domainname\":\"\",\"x\":[1]}", "{\"user\":\"a\"}", "{\"Domainname\":\"\",\"x\":[1],\"User\":\"a\"}"},
 };
 
-static void test_edits(void **state)
+static void test_b16_edits(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
@@ -417,9 +417,9 @@ int main(void)
         cmocka_unit_test(test_survives),
         cmocka_unit_test(test_scratch_golden),
         cmocka_unit_test(test_diff_ids),
-        cmocka_unit_test(test_history_is_padded),
-        cmocka_unit_test(test_remove_layer),
-        cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_b16c_history_is_padded),
+        cmocka_unit_test(test_b16d_remove_layer),
+        cmocka_unit_test(test_b16_edits),
         cmocka_unit_test(test_author),
         cmocka_unit_test(test_bad_edits),
         cmocka_unit_test(test_merge_patch),

@@ -73,7 +73,7 @@ static void test_index(void **state)
 }
 
 // What real servers and writers leave out or put in.
-static void test_tolerated(void **state)
+static void test_b15_r69_tolerated(void **state)
 {
     (void)state;
     static const struct {
@@ -132,7 +132,7 @@ static void test_ambiguous(void **state)
 }
 
 // Declared type, own type and members have to agree, in all combinations.
-static void test_types_agree(void **state)
+static void test_r69_types_agree(void **state)
 {
     (void)state;
     static const char *const types[] = {MEDIA_OCI_MANIFEST, MEDIA_DOCKER_MANIFEST, MEDIA_OCI_INDEX,
@@ -148,7 +148,7 @@ static void test_types_agree(void **state)
             }
 }
 
-static void test_unsupported(void **state)
+static void test_r73_unsupported(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -299,7 +299,7 @@ static char *repeated(const char *head, const char *part, size_t n, const char *
     return strbuf_take(&text);
 }
 
-static void test_limits(void **state)
+static void test_r80_limits(void **state)
 {
     (void)state;
     AUTO_FREE char *depth = repeated(V2 CONFIG ",\"x\":", "[", 2049, "");
@@ -316,7 +316,7 @@ static void test_limits(void **state)
         assert_int_equal(verdict(cases[i], NULL, NULL), ERR_REGISTRY_PROTOCOL);
 }
 
-static void test_data(void **state)
+static void test_r85_data(void **state)
 {
     (void)state;
     struct manifest m;
@@ -325,6 +325,20 @@ static void test_data(void **state)
               "\"size\":1,\"data\":\"YQ==\"");
     assert_int_equal(verdict(text, NULL, &m), ERR_NONE);
     assert_int_equal(m.layers[0].size, 1);
+    manifest_clear(&m);
+}
+
+// R-86: foreign URLs are kept as they are; whether they are followed is decided elsewhere.
+static void test_r86_urls(void **state)
+{
+    (void)state;
+    struct manifest m;
+    const char *text = IN_LAYERS("{\"mediaType\":\"" MEDIA_DOCKER_FOREIGN_LAYER "\",\"digest\":\"" D
+                                 "\",\"size\":0,\"urls\":[\"http://169.254.169.254/x\"]}");
+    assert_int_equal(verdict(text, NULL, &m), ERR_NONE);
+    assert_true(media_type_is_foreign_layer(m.layers[0].media_type));
+    assert_string_equal(json_string_value(json_array_get(m.layers[0].urls, 0)), "http://169.254.169.254/x");
+    assert_true(manifest_is_image(&m));
     manifest_clear(&m);
 }
 
@@ -388,7 +402,7 @@ static void parse_descriptor(struct descriptor *ret, const char *text)
 }
 
 // The bytes of what is built are part of the promise "same input, same digest".
-static void test_build_golden(void **state)
+static void test_r70_build_golden(void **state)
 {
     (void)state;
     CLEANUP(error_clear) struct error err = ERROR_INIT;
@@ -471,18 +485,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_image),
         cmocka_unit_test(test_index),
-        cmocka_unit_test(test_tolerated),
+        cmocka_unit_test(test_b15_r69_tolerated),
         cmocka_unit_test(test_ambiguous),
-        cmocka_unit_test(test_types_agree),
-        cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_r69_types_agree),
+        cmocka_unit_test(test_r73_unsupported),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_embedded_nul),
         cmocka_unit_test(test_quoted),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_r80_limits),
+        cmocka_unit_test(test_r85_data),
+        cmocka_unit_test(test_r86_urls),
         cmocka_unit_test(test_artifacts),
         cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_build_golden),
+        cmocka_unit_test(test_r70_build_golden),
         cmocka_unit_test(test_build_index_golden),
         cmocka_unit_test(test_docker_has_no_annotations),
         cmocka_unit_test(test_descriptor_round_trip),

@@ -150,7 +150,7 @@ static void make_index(struct manifest *ret, const char *const *children)
     strbuf_free(&text);
 }
 
-static void test_find(void **state)
+static void test_r84_find(void **state)
 {
     (void)state;
     static const struct {
@@ -228,8 +228,8 @@ static void test_default(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse), cmocka_unit_test(test_parse_bad),     cmocka_unit_test(test_matches),
-        cmocka_unit_test(test_find),  cmocka_unit_test(test_missing_lists), cmocka_unit_test(test_default),
+        cmocka_unit_test(test_parse),    cmocka_unit_test(test_parse_bad),     cmocka_unit_test(test_matches),
+        cmocka_unit_test(test_r84_find), cmocka_unit_test(test_missing_lists), cmocka_unit_test(test_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,7 +194,7 @@ static void test_good(void **state)
     }
 }
 
-static void test_bad(void **state)
+static void test_b2_bad(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -205,6 +205,21 @@ static void test_bad(void **state)
         assert_int_equal(err.code, ERR_REFERENCE_INVALID);
         assert_non_null(strstr(err.detail, "reference"));
         assert_null(ref.registry);
+    }
+}
+
+// The short form of Docker Hub is not a host, however much it looks like one.
+static void test_b1_short_form(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"grafana/grafana", "user/image", "myhost/app", "registry/app"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        CLEANUP(error_clear) struct error err = ERROR_INIT;
+        struct reference ref;
+        assert_int_equal(reference_parse(&ref, names[i], &err), 0);
+        assert_string_equal(ref.registry, "docker.io");
+        assert_string_equal(ref.repository, names[i]);
+        reference_clear(&ref);
     }
 }
 
@@ -243,7 +258,7 @@ static void test_format(void **state)
 }
 
 // A digest is never answered with "latest" (it decides), and only a name alone means "latest".
-static void test_target(void **state)
+static void test_b9_digest_decides(void **state)
 {
     (void)state;
     static const char *const cases[][3] = {
@@ -322,9 +337,11 @@ static void test_name_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_bad),    cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_format), cmocka_unit_test(test_target), cmocka_unit_test(test_repository),
-        cmocka_unit_test(test_hosts),  cmocka_unit_test(test_hints),  cmocka_unit_test(test_name_limit),
+        cmocka_unit_test(test_b1_short_form), cmocka_unit_test(test_good),
+        cmocka_unit_test(test_b2_bad),        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_format),        cmocka_unit_test(test_b9_digest_decides),
+        cmocka_unit_test(test_repository),    cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_hints),         cmocka_unit_test(test_name_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
