@@ -456,8 +456,7 @@ static void *run_job(void *arg)
 {
     struct job *job = arg;
     struct credential *credential = password("p");
-    struct scene own = *job->scene;
-    own.f = job->f;
+    struct scene own = {.f = job->f, .server = job->scene->server, .credentials = job->scene->credentials};
     job->status = ask(&own, credential);
     credential_unref(credential);
     return NULL;

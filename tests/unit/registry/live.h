@@ -22,6 +22,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/host.h"
+#include "net/transport.h"
 #include "registry/blob_push.h"
 #include "registry/registry.h"
 
