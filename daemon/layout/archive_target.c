@@ -4,11 +4,14 @@
 // says what they become, and the file takes its place by rename.
 #include "layout/archive_target.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "layout/temp_file.h"
 
 struct archive_target {
@@ -177,13 +180,23 @@ static struct archive_target *target_new(const struct archive_format *format, st
     return target;
 }
 
+// What cannot be replaced by rename is better known before the work than after it.
+static int check_replaceable(int parent, const char *path, const char *name, struct error *err)
+{
+    struct stat st;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(st.st_mode))
+        return 0;
+    AUTO_FREE char *quoted = str_quote(path, 200);
+    return error_set(err, ERR_CONFLICT, "%s exists and is not a regular file", quoted);
+}
+
 struct image_store *archive_target_create(const struct archive_format *format, const struct roots *roots,
                                           const char *path, struct error *err)
 {
     const char *name = NULL;
     struct temp_file temp;
     AUTO_CLOSE int parent = roots_open_parent(roots, path, &name, err);
-    if (parent < 0)
+    if (parent < 0 || check_replaceable(parent, path, name, err) < 0)
         return NULL;
     temp_file_sweep(parent);
     if (temp_file_open(&temp, parent, 0644, err) < 0)

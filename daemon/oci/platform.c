@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { PLATFORM_PART_MAX = 64 };
+enum { PLATFORM_PART_MAX = 64, PLATFORM_MEMBER_MAX = 128, PLATFORM_TEXT_MAX = 256 };
 
 struct alias {
     const char *spelling;
@@ -185,7 +185,7 @@ static bool take_parts(struct platform *ret, const char *text)
 int platform_parse(struct platform *ret, const char *text, struct error *err)
 {
     *ret = (struct platform){0};
-    if (strlen(text) > 4 * PLATFORM_PART_MAX || !take_parts(ret, text)) {
+    if (strlen(text) > PLATFORM_TEXT_MAX || !take_parts(ret, text)) {
         platform_clear(ret);
         return platform_refuse(text, err);
     }
@@ -208,7 +208,7 @@ static int take_member(char **ret, const json_t *value, const char *key, bool re
     if (!json_is_string(member))
         return error_set(err, ERR_REGISTRY_PROTOCOL, "platform.%s is %s", key,
                          member ? "not a string" : "missing");
-    if (json_string_length(member) > PLATFORM_PART_MAX * 2)
+    if (json_string_length(member) > PLATFORM_MEMBER_MAX)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "platform.%s is too long", key);
     if (json_string_length(member) > 0 || required)
         *ret = mem_strdup(json_string_value(member));

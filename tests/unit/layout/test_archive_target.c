@@ -241,6 +241,24 @@ static void test_nothing_before_finish(void **state)
     descriptor_clear(&image);
 }
 
+static void test_not_replaceable(void **state)
+{
+    struct room *room = *state;
+    AUTO_FREE char *link = path_in(room, "root/link");
+    static const char *const names[] = {"root/directory", "root/link", "root/absent/o.tar", "o.tar"};
+    static const enum error_code codes[] = {ERR_CONFLICT, ERR_CONFLICT, ERR_PATH_NOT_FOUND,
+                                            ERR_PATH_NOT_ALLOWED};
+    make_directory(room, "root/directory");
+    assert_int_equal(symlink("elsewhere", link), 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        CLEANUP(error_clear) struct error err = ERROR_INIT;
+        struct location location = {.kind = LOCATION_OCI_ARCHIVE, .path = path_in(room, names[i])};
+        assert_null(image_store_create(room->roots, &location, &err));
+        assert_int_equal(err.code, codes[i]);
+        location_clear(&location);
+    }
+}
+
 // A blob that failed may come again; one that never came in full makes finish fail.
 static void test_failed_blob(void **state)
 {
@@ -556,12 +574,19 @@ static void test_padding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_ROOM(test_sha512_manifest), WITH_ROOM(test_round_trip),
-        WITH_ROOM(test_oci_by_digest),   WITH_ROOM(test_nothing_before_finish),
-        WITH_ROOM(test_failed_blob),     WITH_ROOM(test_misuse),
-        WITH_ROOM(test_parallel),        WITH_ROOM(test_docker_refuses),
-        WITH_ROOM(test_golden_stream),   cmocka_unit_test(test_stream_order),
-        WITH_ROOM(test_listing),         WITH_ROOM(test_large),
+        WITH_ROOM(test_sha512_manifest),
+        WITH_ROOM(test_round_trip),
+        WITH_ROOM(test_not_replaceable),
+        WITH_ROOM(test_oci_by_digest),
+        WITH_ROOM(test_nothing_before_finish),
+        WITH_ROOM(test_failed_blob),
+        WITH_ROOM(test_misuse),
+        WITH_ROOM(test_parallel),
+        WITH_ROOM(test_docker_refuses),
+        WITH_ROOM(test_golden_stream),
+        cmocka_unit_test(test_stream_order),
+        WITH_ROOM(test_listing),
+        WITH_ROOM(test_large),
         cmocka_unit_test(test_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
