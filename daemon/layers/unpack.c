@@ -194,8 +194,12 @@ static char *path_in_image(const struct unpack *unpack, const char *name)
     return mem_printf("%s/%s", unpack->entry->to, name);
 }
 
-static bool is_listed(const struct layer_entry *entry, const char *name)
+// Listed by the entry, and not there yet: some tars say each attribute twice, in two dialects.
+static bool is_wanted(const struct layer_entry *entry, const struct xattrs *have, const char *name)
 {
+    for (size_t i = 0; i < have->n; i++)
+        if (strcmp(have->items[i].name, name) == 0)
+            return false;
     for (size_t i = 0; i < entry->n_xattrs; i++)
         if (strcmp(entry->xattrs[i], name) == 0)
             return true;
@@ -211,7 +215,7 @@ static void take_xattrs(struct unpack *unpack, struct archive_entry *member, str
         return;
     ret->items = tree_alloc(unpack->tree, unpack->entry->n_xattrs * sizeof(*ret->items));
     while (archive_entry_xattr_next(member, &name, &value, &len) == ARCHIVE_OK) {
-        if (ret->n == unpack->entry->n_xattrs || len > XATTRS_VALUE_MAX || !is_listed(unpack->entry, name))
+        if (ret->n == unpack->entry->n_xattrs || len > XATTRS_VALUE_MAX || !is_wanted(unpack->entry, ret, name))
             continue;
         struct xattr *made = &ret->items[ret->n++];
         made->name = tree_alloc(unpack->tree, strlen(name) + 1);
