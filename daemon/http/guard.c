@@ -86,9 +86,9 @@ static int check_fields(const struct guard_head *head, struct error *err)
     return 0;
 }
 
-// The parser in front of us drops what follows a NUL, takes bare line feeds and mixes up folded lines. All of them change
-// the size of the head against what its parts add up to: each field costs its name, its value, a colon, at most one
-// space and a line end.
+// The parser in front of us drops what follows a NUL and mixes up folded lines. Both change the size of the head against
+// what its parts add up to: each field costs its name, its value, a colon, at most one space and a line end. (A single
+// bare line feed cannot be told from a missing space; RFC 9112 section 2.2 allows it.)
 static int check_size_adds_up(const struct guard_head *head, struct error *err)
 {
     size_t least = strlen(head->method) + strlen(head->target) + strlen(head->version) + 2 + 2 + 2;
