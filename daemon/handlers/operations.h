@@ -27,6 +27,10 @@ void cache_blobs(struct request *request, void *app);
 void cache_prune(struct request *request, void *app);
 void credential_list(struct request *request, void *app);
 void credential_drop(struct request *request, void *app);
+void image_inspect(struct request *request, void *app);
+void image_manifest_get(struct request *request, void *app);
+void image_config_get(struct request *request, void *app);
+void image_tags(struct request *request, void *app);
 
 // The names of what this daemon can do, for `/` and `/v1/version`. New reference.
 json_t *version_features(void);

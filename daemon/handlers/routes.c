@@ -25,6 +25,10 @@ const struct route app_routes[] = {
     {"POST", "/v1/cache/prune", "pruneCache", RIGHT_ADMIN, BODY_JSON, NULL, 0, cache_prune},
     {"GET", "/v1/credentials", "listCredentials", RIGHT_READ, BODY_NONE, NULL, 0, credential_list},
     {"DELETE", "/v1/credentials", "dropCredentials", RIGHT_ADMIN, BODY_NONE, NULL, 0, credential_drop},
+    {"GET", "/v1/images/inspect", "inspectImage", RIGHT_READ, BODY_NONE, NULL, 0, image_inspect},
+    {"GET", "/v1/images/manifest", "getManifest", RIGHT_READ, BODY_NONE, NULL, 0, image_manifest_get},
+    {"GET", "/v1/images/config", "getImageConfig", RIGHT_READ, BODY_NONE, NULL, 0, image_config_get},
+    {"GET", "/v1/images/tags", "listTags", RIGHT_READ, BODY_NONE, NULL, 0, image_tags},
     {0},
 };
 

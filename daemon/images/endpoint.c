@@ -82,14 +82,6 @@ static int local_manifest(const struct endpoint *endpoint, const char *reference
     return result;
 }
 
-static int check_expected(const struct manifest *manifest, const struct descriptor *expected, struct error *err)
-{
-    if (!expected || (digest_equal(&manifest->digest, &expected->digest) && (int64_t)manifest->len == expected->size))
-        return 0;
-    return error_set(err, ERR_DIGEST_MISMATCH, "the manifest %s (%lld bytes) came as %s (%zu bytes)",
-                     expected->digest.text, (long long)expected->size, manifest->digest.text, manifest->len);
-}
-
 int endpoint_manifest(const struct endpoint *endpoint, const char *reference, const struct descriptor *expected,
                       struct step *step, struct manifest *ret, struct error *err)
 {
@@ -100,7 +92,7 @@ int endpoint_manifest(const struct endpoint *endpoint, const char *reference, co
         reference = expected ? expected->digest.text : reference_target(&endpoint->where.ref);
     if (registry_manifest_pull(&scope, reference, ret, err))
         return -1;
-    if (!check_expected(ret, expected, err))
+    if (!expected || !manifest_verify(ret, expected, err))
         return 0;
     manifest_clear(ret);
     return -1;
