@@ -92,6 +92,11 @@ static int act(const struct config *config, enum config_action action)
     case CONFIG_RUN:
         break;
     }
+    // Names in tars are UTF-8 whatever the caller's locale; libarchive asks LC_CTYPE.
+    if (!setlocale(LC_CTYPE, "C.UTF-8")) {
+        fputs("drayd: the locale C.UTF-8 is missing on this machine; it comes with glibc (package libc-bin)\n", stderr);
+        return 1;
+    }
     prepare_process(config);
     return run(config);
 }
@@ -101,11 +106,6 @@ int main(int argc, char **argv)
     struct config config;
     enum config_action action;
     mem_init();
-    // Names in tars are UTF-8 whatever the caller's locale; libarchive asks LC_CTYPE.
-    if (!setlocale(LC_CTYPE, "C.UTF-8")) {
-        fputs("drayd: the locale C.UTF-8 is missing on this machine; it comes with glibc (package libc-bin)\n", stderr);
-        return 1;
-    }
     int result = config_load(&config, argc, argv, &action, stderr) ? 2 : act(&config, action);
     config_free(&config);
     return result;
