@@ -89,7 +89,22 @@ static int rewind_bytes(void *arg)
     return 0;
 }
 
-static const struct transport_stream_ops put_ops = {.send = send_bytes, .rewind = rewind_bytes};
+static bool complete(const struct target *target)
+{
+    return target->tee->state == TEE_VERIFIED && target->position == target->transfer->end;
+}
+
+static int got_head(void *arg, const struct http_answer *answer, struct error *err)
+{
+    const struct target *target = arg;
+    if (answer->status >= 300 || complete(target))
+        return 0;
+    return error_set(err, ERR_REGISTRY_PROTOCOL, "%s answered %d before it had the whole blob",
+                     target->put.url.host, answer->status);
+}
+
+static const struct transport_stream_ops put_ops = {
+    .head = got_head, .send = send_bytes, .rewind = rewind_bytes};
 
 static int start(struct target *target, struct error *err)
 {
@@ -124,20 +139,6 @@ static void begin_again(struct target *target)
                              target->first);
 }
 
-static bool complete(const struct target *target)
-{
-    return target->tee->state == TEE_VERIFIED && target->position == target->transfer->end;
-}
-
-static int judge(struct target *target, struct error *err)
-{
-    int rc = exchange_answer(target->walk, &target->answer, err);
-    if (rc == 0 && target->answer.status < 300 && !complete(target))
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "%s answered %d before it had the whole blob",
-                         target->put.url.host, target->answer.status);
-    return rc;
-}
-
 static void try_start(struct target *target)
 {
     struct error err = ERROR_INIT;
@@ -155,7 +156,7 @@ static void collect(struct target *target)
     http_answer_clear(&target->answer);
     int rc = transport_stream_take(target->stream, &target->answer, &stale, &err);
     if (rc == 0)
-        rc = judge(target, &err);
+        rc = exchange_answer(target->walk, &target->answer, &err);
     else if (stale && !target->fresh)
         rc = 1;
     target->fresh = stale;

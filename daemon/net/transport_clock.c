@@ -46,6 +46,7 @@ static bool waiting_for_answer(const struct transport_stream *stream)
 
 static void check_first_byte(struct transport_stream *stream, int64_t now_ms)
 {
+    stream->clock.window_ms = now_ms; // the body's time begins with its first byte
     int64_t limit_ms =
         stream->multi->transport->options.first_byte_ms + stream->call->body_len / SETTLE_BYTES_PER_MS;
     if (now_ms - stream->clock.progress_ms >= limit_ms)
@@ -56,10 +57,9 @@ static void check_window(struct transport_stream *stream, int64_t bytes, int64_t
 {
     const struct transport_options *options = &stream->multi->transport->options;
     int64_t window_ms = options->stall_window_ms;
-    bool silent = now_ms - stream->clock.progress_ms >= window_ms;
     bool over = now_ms - stream->clock.window_ms >= window_ms;
     bool slow = (bytes - stream->clock.window_bytes) * 1000 < options->stall_bytes_per_s * window_ms;
-    if (silent || (over && slow))
+    if (over && slow)
         give_up(stream, "stalled: (almost) no bytes moved for %lld ms", window_ms);
     else if (over) {
         stream->clock.window_ms = now_ms;

@@ -150,9 +150,15 @@ size_t transport_receive_body(char *bytes, size_t size, size_t count, void *arg)
     struct transport_stream *stream = arg;
     struct error err = ERROR_INIT;
     size_t len = size * count;
+    // libcurl reads on for as long as there is something to read: it must be told here.
+    if (stream->pace && stream->pace_receive_ms > clock_ms()) {
+        stream->recv_paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
     bool streamed = stream->ops->receive && (stream->answer.status == 200 || stream->answer.status == 206);
     if (!streamed) {
         stream->received += (int64_t)len;
+        transport_stream_pace(stream, len, &stream->pace_receive_ms);
         return keep(stream, bytes, len);
     }
     int rc = stream->ops->receive(stream->arg, bytes, len, &err);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TLS against `openssl s_server` with certificates made on the spot: who is trusted, who is not, and what people are told.
+// TLS against `openssl s_server` with certificates made on the spot: who is trusted, who is not, and what
+// people are told.
 #include "net_test.h"
 
 #include <sys/wait.h>
@@ -14,18 +15,19 @@ static int make_certificates(void **state)
     (void)state;
     if (!mkdtemp(directory) || chdir(directory) != 0)
         return -1;
-    return system("exec 2>/dev/null; set -e; "
-                  "req() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \"$@\"; }; "
-                  "req -x509 -keyout ca.key -out ca.pem -subj /CN=ca -days 2; "
-                  "req -x509 -keyout other.key -out other.pem -subj /CN=other -days 2; "
-                  "sign() { req -keyout $1.key -out $1.csr -subj /CN=$1; echo subjectAltName=$2 >ext; "
-                  "openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days $3 -extfile ext "
-                  "-out $1.pem; }; "
-                  "sign good DNS:localhost,IP:127.0.0.1 2; sign named DNS:elsewhere.example 2; "
-                  "sign expired IP:127.0.0.1 -1; sign client DNS:client 2; "
-                  "mkdir -p certs.d/127.0.0.1; cp ca.pem certs.d/127.0.0.1/ca.crt; "
-                  "cp client.pem certs.d/127.0.0.1/client.cert; cp client.key certs.d/127.0.0.1/client.key; "
-                  "echo hello >page");
+    return system(
+        "exec 2>/dev/null; set -e; "
+        "req() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \"$@\"; }; "
+        "req -x509 -keyout ca.key -out ca.pem -subj /CN=ca -days 2; "
+        "req -x509 -keyout other.key -out other.pem -subj /CN=other -days 2; "
+        "sign() { req -keyout $1.key -out $1.csr -subj /CN=$1; echo subjectAltName=$2 >ext; "
+        "openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days $3 -extfile ext "
+        "-out $1.pem; }; "
+        "sign good DNS:localhost,IP:127.0.0.1 2; sign named DNS:elsewhere.example 2; "
+        "sign expired IP:127.0.0.1 -1; sign client DNS:client 2; "
+        "mkdir -p certs.d/127.0.0.1; cp ca.pem certs.d/127.0.0.1/ca.crt; "
+        "cp client.pem certs.d/127.0.0.1/client.cert; cp client.key certs.d/127.0.0.1/client.key; "
+        "echo hello >page");
 }
 
 static int remove_certificates(void **state)
@@ -58,7 +60,8 @@ static struct tls_server start_server(const char *name, bool mutual)
         dup2(said[1], 2);
         close(said[0]);
         execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-WWW", "-cert", cert, "-key", key,
-               "-verify_return_error", "-verifyCAfile", "ca.pem", mutual ? "-Verify" : NULL, "1", (char *)NULL);
+               "-verify_return_error", "-verifyCAfile", "ca.pem", mutual ? "-Verify" : NULL, "1",
+               (char *)NULL);
         _exit(127);
     }
     close(said[1]);

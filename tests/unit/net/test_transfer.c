@@ -92,8 +92,7 @@ static void take_put(struct scripted_connection *c, struct scripted_request *r, 
     size_t want = scripted_content_length(r);
     if (reg->early) {
         scripted_reply(c, "201 Created", "", "", 0);
-        scripted_take_some(c, r, 1000);
-        scripted_close(c);
+        scripted_take_body(c, r);
         return;
     }
     if (reg->put_answer_at) {
@@ -263,6 +262,13 @@ static void test_one_to_three_and_a_sink(void **state)
     }
 }
 
+static void nothing(struct scripted_connection *c, struct scripted_request *r, void *arg)
+{
+    (void)r;
+    (void)arg;
+    scripted_reply(c, "200 OK", "", "", 0);
+}
+
 static void test_empty_blob(void **state)
 {
     struct set_up *t = set_up_new(0);
@@ -286,6 +292,17 @@ static void test_empty_blob(void **state)
     assert_int_equal(t->f->err.code, ERR_DIGEST_MISMATCH);
     assert_int_equal(scripted_count(t->to[1]), 0);
     reader_at_close(reader);
+    set_up_free(t);
+    // nor from another registry
+    t = set_up_new(0);
+    digest_of(&t->digest, DIGEST_SHA256, "x", 1);
+    scripted_free(t->from);
+    t->from = scripted_start(nothing, NULL);
+    assert_int_equal(open_source(t, 0), 0);
+    add_put(t, 0, NULL);
+    assert_int_equal(run(t), -1);
+    assert_int_equal(t->f->err.code, ERR_DIGEST_MISMATCH);
+    assert_int_equal(scripted_count(t->to[0]), 0);
     set_up_free(t);
 }
 
@@ -540,6 +557,7 @@ static void test_a_success_that_comes_too_early(void **state)
     add_put(t, 0, NULL);
     run(t);
     assert_int_equal(result(t, 0, &status), -1);
+    assert_int_equal(t->f->err.code, ERR_REGISTRY_PROTOCOL);
     set_up_free(t);
 }
 
@@ -634,9 +652,9 @@ static const struct authorizer_ops token_ops = {.authorize = give_token, .challe
 // download.
 static void test_challenge_of_an_upload(void **state)
 {
-    static const size_t sizes[] = {100000, BLOB_BYTES};
+    static const size_t sizes[] = {100000, 700000, BLOB_BYTES};
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct set_up *t = set_up_new(sizes[i]);
         struct token_authorizer a = {.authorizer.ops = &token_ops};
         t->target[0].unauthorized = 1;
@@ -647,7 +665,7 @@ static void test_challenge_of_an_upload(void **state)
         assert_created(t, 0, 0);
         assert_created(t, 1, 1);
         assert_int_equal(a.challenged, 1);
-        assert_int_equal(t->source.gets, 1 + i);
+        assert_int_equal(t->source.gets, i < 2 ? 1 : 2);
         assert_true(scripted_saw(t->to[0], "Authorization: Bearer t0\r\n"));
         assert_true(scripted_saw(t->to[0], "Authorization: Bearer t1\r\n"));
         assert_false(scripted_saw(t->to[1], "Authorization"));
@@ -806,6 +824,25 @@ static void test_connections_are_kept_between_transfers(void **state)
     set_up_free(t);
 }
 
+// Lanes remember who they are connected to, also when they come back in another order.
+static void test_lanes_know_their_origins(void **state)
+{
+    struct set_up *t = set_up_new(100000);
+    (void)state;
+    assert_int_equal(open_source(t, 100000), 0); // holds one lane, while another one serves the target
+    assert_int_equal(net_perform(t->f, t->to[0], "POST", "/x"), 0);
+    transfer_free(t->transfer);
+    t->transfer = NULL;
+    assert_int_equal(transport_warm_count(t->f->transport), 2);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(net_perform(t->f, t->to[0], "POST", "/x"), 0);
+        assert_int_equal(net_perform(t->f, t->from, "POST", "/x"), 0);
+    }
+    assert_int_equal(t->to[0]->n_connections, 1);
+    assert_int_equal(t->from->n_connections, 2); // the first was cut with its body
+    set_up_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -829,6 +866,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_stalled_source_is_resumed),
         cmocka_unit_test(test_connections_are_kept_between_transfers),
+        cmocka_unit_test(test_lanes_know_their_origins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

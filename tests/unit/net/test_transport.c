@@ -3,6 +3,7 @@
 // transport_perform against a server that says byte for byte what a test wants it to say.
 #include "net_test.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 
 static void hello(struct scripted_connection *c, struct scripted_request *r, void *arg)
@@ -163,6 +164,41 @@ static void test_stale_connection_is_tried_once_more(void **state)
         scripted_free(s);
         net_fixture_free(f);
     }
+}
+
+static void reset_old_connections(struct scripted_connection *c, struct scripted_request *r, void *arg)
+{
+    (void)arg;
+    if (r->connection % 2 == 1 && strcmp(r->method, "PUT") == 0) {
+        scripted_reset(c); // while the client is sending
+        return;
+    }
+    scripted_take_body(c, r);
+    scripted_reply(c, "200 OK", "", "x", 1);
+    if (r->connection % 2 == 0)
+        scripted_close(c);
+}
+
+// As above, when it is the sending that notices.
+static void test_stale_connection_in_mid_body(void **state)
+{
+    struct net_fixture *f = net_fixture_new(NULL);
+    struct scripted_server *s = scripted_start(reset_old_connections, NULL);
+    char *bytes = net_bytes(4 << 20, 6);
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(net_perform(f, s, "GET", "/"), 0); // on a new connection, odd
+        struct http_call call = net_call(s, "PUT", "/");
+        call.body = bytes;
+        call.body_len = 4 << 20;
+        net_fixture_clear(f);
+        if (transport_perform(f->transport, &call, NULL, &f->answer, &f->err) != 0)
+            fail_msg("%s", f->err.detail);
+        http_call_clear(&call);
+    }
+    free(bytes);
+    scripted_free(s);
+    net_fixture_free(f);
 }
 
 static void raw(struct scripted_connection *c, struct scripted_request *r, void *arg)
@@ -503,18 +539,17 @@ static void test_address_policy(void **state)
     assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), -1);
     assert_int_equal(f->err.code, ERR_REGISTRY_PROTOCOL);
     assert_non_null(strstr(f->err.detail, "loopback"));
-    assert_int_equal(s->n_connections, 0);
     // a name that leads to a forbidden address
     free(call.url.host);
     call.url.host = mem_strdup("localhost");
     net_fixture_clear(f);
     assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), -1);
     assert_int_equal(f->err.code, ERR_REGISTRY_PROTOCOL);
-    assert_int_equal(s->n_connections, 0);
     // an open connection of a trusted purpose does not serve another
     call.private_allowed = true;
     net_fixture_clear(f);
     assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), 0);
+    assert_int_equal(s->requests[0]->connection, 1); // the others were never made
     call.private_allowed = false;
     net_fixture_clear(f);
     assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), -1);
@@ -645,26 +680,51 @@ static void test_retry_after(void **state)
     net_fixture_free(f);
 }
 
+static void many_bytes(struct scripted_connection *c, struct scripted_request *r, void *arg)
+{
+    scripted_take_body(c, r);
+    scripted_reply(c, "200 OK", "", arg, strcmp(r->method, "GET") == 0 ? 600000 : 0);
+}
+
+static int discard(struct sink *sink, const void *bytes, size_t len, struct error *err)
+{
+    (void)sink;
+    (void)bytes;
+    (void)len;
+    (void)err;
+    return 0;
+}
+
+static int64_t timed(struct net_fixture *f, const struct http_call *call)
+{
+    int64_t before_ms = clock_ms();
+    net_fixture_clear(f);
+    assert_int_equal(transport_perform(f->transport, call, NULL, &f->answer, &f->err), 0);
+    return clock_ms() - before_ms;
+}
+
+// 600,000 bytes at 1,000,000 a second: what is left over after the 250 ms saved up and the 256 KiB that
+// libcurl has in its hands takes time. A lower bound only: holding back cannot take less.
 static void test_byte_rate(void **state)
 {
+    static const struct sink_ops discard_ops = {.write = discard};
+    struct sink sink = {.ops = &discard_ops};
     struct net_fixture *f = net_fixture_new(NULL);
-    struct scripted_server *s = scripted_start(hello, NULL);
+    char *bytes = net_bytes(600000, 5);
+    struct scripted_server *s = scripted_start(many_bytes, bytes);
     (void)state;
-    // 300,000 bytes at 1,000,000 a second, 250 ms saved up: some 50 ms are owed, by the clock of the pacing
-    // itself.
     host_table_add(f->hosts,
                    &(struct host_settings){.name = mem_strdup("127.0.0.1"), .bytes_per_s = 1000000});
     struct http_call call = net_call(s, "PUT", "/");
-    char *bytes = net_bytes(600000, 5);
-    struct timespec before, after;
     call.body = bytes;
     call.body_len = 600000;
-    clock_gettime(CLOCK_MONOTONIC, &before);
-    assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), 0);
-    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_true(timed(f, &call) >= 50);
     assert_int_equal(s->requests[0]->body_len, 600000);
-    int64_t ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
-    assert_true(ms >= 50); // a lower bound: holding back cannot take less
+    call.method = "GET";
+    call.body_len = 0;
+    call.sink = &sink;
+    assert_true(timed(f, &call) >= 50);
+    assert_int_equal(f->answer.sink_bytes, 600000);
     http_call_clear(&call);
     free(bytes);
     scripted_free(s);
@@ -721,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_methods_and_bodies),
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_stale_connection_is_tried_once_more),
+        cmocka_unit_test(test_stale_connection_in_mid_body),
         cmocka_unit_test(test_tolerated_answers),
         cmocka_unit_test(test_broken_answers),
         cmocka_unit_test(test_header_limits),
