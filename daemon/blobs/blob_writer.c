@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "blobs/blob_room.h"
 
-enum { CHECK_BYTES = 16 << 20, HASH_BUFFER = 256 << 10 };
+enum { CHECK_BYTES = 1 << 20, SPARE_BYTES = 16 << 20, HASH_BUFFER = 256 << 10 };
 
 struct blob_writer {
     struct sink sink;
@@ -49,7 +49,7 @@ static int put(struct blob_writer *writer, const char *bytes, size_t len, struct
             writer->size += n;
         } else if ((failure == ENOSPC || failure == EDQUOT) && !freed) {
             freed = true;
-            blob_room_free(writer->store, (int64_t)len + CHECK_BYTES);
+            blob_room_free(writer->store, (int64_t)len + SPARE_BYTES);
         } else if (failure != EINTR) {
             return error_set_errno(err, failure, "cannot write to %s/tmp", writer->store->files.directory);
         }

@@ -39,6 +39,9 @@ void reserve_fini(struct reserve *reserve)
 bool reserve_release(struct reserve *reserve)
 {
     bool held = reserve->held;
+    if (held)
+        log_error("store: the disk is full; the reserve is given up for the jobs that are there, new ones "
+                  "are refused");
     reserve->held = false;
     return unlink(reserve->path) == 0 && held;
 }
