@@ -35,7 +35,7 @@ static void put_title(struct strbuf *out, const json_t *job)
 {
     struct job_view view;
     job_view_init(&view, json_object_get(job, "spec"));
-    strbuf_puts(out, view.title);
+    strbuf_puts(out, *view.title ? view.title : "job");
     job_view_fini(&view);
 }
 

@@ -33,6 +33,8 @@ static void put_targets(struct strbuf *out, const json_t *targets)
 static char *make_title(const json_t *spec)
 {
     struct strbuf out = STRBUF_INIT(2 * TITLE_MAX);
+    if (!spec)
+        return strbuf_take(&out);
     const char *source = json_get_string(spec, "source");
     const char *kind = json_get_string(spec, "kind");
     text_put(&out, kind ? kind : "job", 20);
@@ -48,9 +50,8 @@ static char *make_title(const json_t *spec)
 
 void job_view_init(struct job_view *view, const json_t *spec)
 {
-    *view = (struct job_view){.eta_s = -1};
+    *view = (struct job_view){.eta_s = -1, .least_target = INT64_MAX, .most_target = -1};
     view->title = make_title(spec);
-    view->n_targets = json_array_size(json_object_get(spec, "targets"));
 }
 
 void job_view_fini(struct job_view *view)
@@ -61,6 +62,11 @@ void job_view_fini(struct job_view *view)
     }
     free(view->blobs);
     free(view->title);
+}
+
+bool job_view_many_targets(const struct job_view *view)
+{
+    return view->most_target > view->least_target;
 }
 
 bool view_blob_settled(const struct view_blob *blob)
@@ -133,6 +139,10 @@ static struct view_blob *blob_of(struct job_view *view, const json_t *members)
     int64_t target = json_get_int(members, "target", -1);
     if (!name)
         return NULL;
+    if (target > view->most_target)
+        view->most_target = target;
+    if (target >= 0 && target < view->least_target)
+        view->least_target = target;
     struct view_blob *blob = find_blob(view, name, target);
     return blob ? blob : add_blob(view, name, target);
 }

@@ -24,8 +24,8 @@ struct view_blob {
 };
 
 struct job_view {
-    char *title;          // "copy SOURCE -> TARGET"
-    size_t n_targets;
+    char *title;          // "copy SOURCE -> TARGET", "" without a spec
+    int64_t least_target, most_target; // of all blobs; equal: one destination, nothing to tell apart
     struct view_blob *blobs;
     size_t n_blobs;
     int64_t bytes_total, bytes_done, bytes_skipped, bytes_mounted, blobs_total, blobs_done, rate_bps, eta_s;
@@ -36,5 +36,6 @@ void job_view_init(struct job_view *view, const json_t *spec); // spec may be NU
 void job_view_fini(struct job_view *view);
 // Folds one event in. Returns the blob that it is about, or NULL.
 struct view_blob *job_view_apply(struct job_view *view, const char *type, const json_t *event);
+bool job_view_many_targets(const struct job_view *view);
 bool view_blob_active(const struct view_blob *blob);  // neither waiting nor at its end
 bool view_blob_settled(const struct view_blob *blob); // done, exists, mounted, joined, failed

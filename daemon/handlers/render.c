@@ -10,6 +10,8 @@
 #include "handlers/render_text.h"
 #include "handlers/text.h"
 
+enum { ALL_JOBS_BLOBS_MAX = 512 };
+
 struct render {
     enum render_kind kind;
     int cols;
@@ -74,6 +76,20 @@ static void put_element(struct render *render, const struct event *event, struct
     strbuf_append(out, event->line, event->len);
 }
 
+static bool changes_bars(const char *type)
+{
+    return strncmp(type, "blob.", 5) == 0 || strcmp(type, "progress") == 0 || strcmp(type, "job.plan") == 0;
+}
+
+// Of all jobs there is no picture to keep, only the names of blobs; they start anew before they become many.
+static void forget_old_blobs(struct render *render)
+{
+    if (!render->all_jobs || render->view.n_blobs < ALL_JOBS_BLOBS_MAX)
+        return;
+    job_view_fini(&render->view);
+    job_view_init(&render->view, NULL);
+}
+
 // Bars are erased before a line that stays, and drawn again below it.
 static void put_text(struct render *render, const struct event *event, struct strbuf *out)
 {
@@ -82,6 +98,7 @@ static void put_text(struct render *render, const struct event *event, struct st
     AUTO_FREE char *prefix = render->all_jobs && job ? mem_printf("%s ", job) : mem_strdup("");
     struct strbuf line = STRBUF_INIT(out->max);
     bool bars = render->kind == RENDER_BARS;
+    forget_old_blobs(render);
     render_text_event(&render->view, event->type, members, prefix, bars, &line);
     if (bars && render->view.finished && render->view.started && line.len > 0) {
         render_bars(&render->view, render->cols, &render->lines, out);
@@ -91,7 +108,8 @@ static void put_text(struct render *render, const struct event *event, struct st
         strbuf_printf(out, "\x1b[%dA\r\x1b[J", render->lines);
         render->lines = 0;
     }
-    render->changed = !render->view.finished;
+    if (bars && (changes_bars(event->type) || line.len > 0))
+        render->changed = !render->view.finished;
     strbuf_append(out, strbuf_text(&line), line.len);
     strbuf_free(&line);
 }

@@ -25,12 +25,10 @@ static void put_bar(struct strbuf *out, const struct view_blob *blob, int width)
 
 static void put_amount(struct strbuf *out, const struct view_blob *blob)
 {
-    if (view_blob_active(blob) && blob->current > 0) {
-        text_bytes(out, blob->current);
-        strbuf_puts(out, blob->size > 0 ? " of " : "");
-    }
-    if (blob->size >= 0)
-        text_bytes(out, blob->size);
+    if (view_blob_active(blob) && blob->current > 0 && blob->size > 0)
+        text_ratio(out, blob->current, blob->size);
+    else if (blob->size >= 0 || blob->current > 0)
+        text_bytes(out, blob->size >= 0 ? blob->size : blob->current);
     if (blob->rate_bps > 0) {
         strbuf_puts(out, "  ");
         text_bytes(out, blob->rate_bps);
@@ -53,7 +51,7 @@ static void put_row(struct strbuf *out, const struct job_view *view, const struc
         put_bar(&line, blob, width);
         put_amount(&line, blob);
     }
-    if (view->n_targets > 1 && blob->target >= 0)
+    if (blob->target >= 0 && job_view_many_targets(view))
         strbuf_printf(&line, "  target %lld", (long long)blob->target + 1);
     text_line(out, strbuf_text(&line), cols - 1, "\x1b[K\n");
     strbuf_free(&line);
@@ -99,7 +97,7 @@ void render_bars(const struct job_view *view, int cols, int *lines, struct strbu
     if (*lines > 0)
         strbuf_printf(out, "\x1b[%dA\r", *lines);
     *lines = 0;
-    if (view->started) {
+    if (view->started && view->n_blobs > 0) {
         *lines = put_blobs(out, view, cols) + 1;
         render_text_total(view, &total);
         text_line(out, strbuf_text(&total), cols - 1, "\x1b[K\n");

@@ -17,9 +17,7 @@ void render_text_total(const struct job_view *view, struct strbuf *out)
 {
     int64_t saved = view->bytes_skipped + view->bytes_mounted;
     strbuf_puts(out, " total ");
-    text_bytes(out, view->bytes_done);
-    strbuf_puts(out, " of ");
-    text_bytes(out, view->bytes_total - saved);
+    text_ratio(out, view->bytes_done, view->bytes_total - saved);
     if (saved > 0) {
         strbuf_puts(out, "  saved ");
         text_bytes(out, saved);
@@ -43,7 +41,7 @@ static void put_blob(const struct job_view *view, const struct view_blob *blob, 
         strbuf_putc(out, ' ');
         text_bytes(out, blob->size);
     }
-    if (view->n_targets > 1 && blob->target >= 0)
+    if (blob->target >= 0 && job_view_many_targets(view))
         strbuf_printf(out, " to target %lld", (long long)blob->target + 1);
     if (blob->note && *blob->note)
         strbuf_printf(out, " %s", blob->note);
@@ -86,11 +84,36 @@ static int exit_code(const char *state, const json_t *problem)
     return exit > 0 ? exit : 1;
 }
 
+static void put_amount(const json_t *stats, const char *key, const char *label, struct strbuf *out)
+{
+    int64_t bytes = json_get_int(stats, key, 0);
+    if (bytes <= 0)
+        return;
+    strbuf_puts(out, label);
+    text_bytes(out, bytes);
+    strbuf_putc(out, ',');
+}
+
+static void put_stats(const json_t *stats, struct strbuf *out)
+{
+    if (!json_is_object(stats))
+        return;
+    strbuf_puts(out, "moved:");
+    put_amount(stats, "bytes_sent", " sent ", out);
+    put_amount(stats, "bytes_received", " received ", out);
+    put_amount(stats, "bytes_mounted", " mounted ", out);
+    put_amount(stats, "bytes_skipped", " not sent ", out);
+    strbuf_printf(out, " %lld requests, ", (long long)json_get_int(stats, "requests", 0));
+    text_duration(out, json_get_int(stats, "duration_ms", 0));
+    strbuf_putc(out, '\n');
+}
+
 static void put_finished(const json_t *event, struct strbuf *out)
 {
     const char *state = json_get_string(event, "state");
     const json_t *problem = json_object_get(event, "error"), *result = json_object_get(event, "result");
     const char *digest = json_get_string(result, "digest");
+    put_stats(json_object_get(result, "stats"), out);
     put_member(problem, "error: ", "detail", out);
     put_member(problem, "hint: ", "hint", out);
     strbuf_printf(out, "result: %s exit=%d", state ? state : "failed", exit_code(state, problem));
@@ -112,7 +135,7 @@ static void put_lifecycle(const struct job_view *view, const char *type, const j
             strbuf_printf(out, " (position %lld)", (long long)position);
         strbuf_putc(out, '\n');
     } else if (strcmp(type, "job.started") == 0) {
-        strbuf_puts(out, view->title);
+        strbuf_puts(out, *view->title ? view->title : "started");
         if (attempt > 1)
             strbuf_printf(out, " (attempt %lld)", (long long)attempt);
         strbuf_putc(out, '\n');
@@ -145,7 +168,7 @@ void render_text_event(struct job_view *view, const char *type, const json_t *ev
     size_t empty = out->len;
     if (strcmp(type, "blob.state") == 0 && blob && !bars)
         put_blob(view, blob, out);
-    else if (strcmp(type, "retry") == 0 && blob)
+    else if (strcmp(type, "retry") == 0 && blob && !bars)
         put_blob(view, blob, out);
     else if (strcmp(type, "warning") == 0)
         put_member(event, "warning: ", "message", out);

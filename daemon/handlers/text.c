@@ -8,16 +8,33 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-void text_bytes(struct strbuf *out, int64_t bytes)
+enum { UNITS = 6 };
+
+static const char *const units[UNITS] = {"B", "kB", "MB", "GB", "TB", "PB"};
+
+static size_t unit_of(int64_t bytes, double *ret_divisor)
 {
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
     double value = bytes > 0 ? (double)bytes : 0;
     size_t unit = 0;
-    while (value >= 999.95 && unit + 1 < sizeof(units) / sizeof(*units)) {
+    for (*ret_divisor = 1; value >= 999.95 && unit < UNITS - 1; unit++) {
         value /= 1000;
-        unit++;
+        *ret_divisor *= 1000;
     }
-    strbuf_printf(out, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return unit;
+}
+
+void text_bytes(struct strbuf *out, int64_t bytes)
+{
+    double divisor;
+    size_t unit = unit_of(bytes, &divisor);
+    strbuf_printf(out, "%.*f %s", unit > 0, bytes > 0 ? (double)bytes / divisor : 0, units[unit]);
+}
+
+void text_ratio(struct strbuf *out, int64_t done, int64_t total)
+{
+    double divisor;
+    size_t unit = unit_of(total > done ? total : done, &divisor);
+    strbuf_printf(out, "%.*f/%.*f %s", unit > 0, (double)done / divisor, unit > 0, (double)total / divisor, units[unit]);
 }
 
 void text_duration(struct strbuf *out, int64_t ms)
