@@ -14,7 +14,9 @@
 struct engine;
 struct store;
 
-// May a host be asked now? The governor of `net`, seen through two functions.
+// May a host be asked now? The governor of `net`, seen through two functions. Each enter that answered true is followed by
+// one leave; err NULL: well, ERR_CANCELLED: nothing was learned about this host (the step was cancelled, never began, or
+// failed for another host's sake).
 struct engine_gate {
     void *arg;
     bool (*enter)(void *arg, const char *host, int64_t now_ms, int64_t *ret_retry_at_ms);
@@ -46,14 +48,19 @@ struct engine_options {
     const struct job_ops *const *kinds; // NULL-terminated
 };
 
+// What is durable when: a job with its key before engine_submit answers; a kept event before a reader sees it; a checkpoint
+// before advance is called for it; the outcome (event job.finished, then the row) before anybody sees a terminal state. A
+// store that fails at submit or checkpoint fails that; at the end of a job it is asked again until it works.
 struct engine *engine_new(const struct engine_options *options, struct error *err);
 // Recovers every job that is not terminal (running ▸ queued, attempt + 1, job.requeued) and begins to start jobs.
 int engine_start(struct engine *engine, struct error *err);
 // Refuses new jobs (ERR_DRAINING); drained(arg) when nothing runs or after deadline_ms, whichever is first: what runs then
 // is abandoned to the next start (its steps are cancelled, its job stays `running` in the store).
 void engine_drain(struct engine *engine, int64_t deadline_ms, void (*drained)(void *arg), void *arg);
-// After drained: waits for the workers, closes every event log (ends all streams).
+// After drained: waits for the workers, answers all waits with the job as it is, closes every event log (ends all streams).
+// Asks the store nothing any more; what it has asked is still answered.
 void engine_stop(struct engine *engine);
+// After store_close, which delivers the store's last answers to this engine.
 void engine_free(struct engine *engine);
 
 struct engine_caller {
@@ -77,13 +84,16 @@ struct engine_submit {
 
 // job: borrowed for the call; NULL with err. replayed: the idempotency key was known.
 typedef void (*engine_job_fn)(void *arg, struct job *job, bool replayed, const struct error *err);
-// Answers after the job is durable (the 202), or with an error and nothing kept.
+// Answers after the job is durable (the 202), or with an error and nothing kept. A known idempotency key (per caller, 24 h) is
+// answered with its job even when new ones are refused. Priorities are cut to ±100. May answer before it returns, as may all
+// calls below that take a callback, except engine_query.
 void engine_submit(struct engine *engine, const struct engine_submit *submit, engine_job_fn done, void *arg);
 
 // A JSON job (api "The job") or an error; new reference given away. Terminal jobs of long ago come from the store.
 typedef void (*engine_json_fn)(void *arg, json_t *value, const struct error *err);
 void engine_get(struct engine *engine, const char *id, const struct engine_caller *caller, engine_json_fn done, void *arg);
-// As engine_get, but answers when the job is terminal or after wait_ms. The ticket cancels the wait (client gone).
+// As engine_get, but answers when the job is terminal or after wait_ms. The ticket cancels the wait (client gone): done is not
+// called then. NULL: done was called already. Who waits counts as present for a job with attached lifetime.
 struct engine_wait;
 struct engine_wait *engine_wait_start(struct engine *engine, const char *id, const struct engine_caller *caller,
                                       int64_t wait_ms, engine_json_fn done, void *arg);
@@ -105,8 +115,9 @@ void engine_forget(struct engine *engine, const char *id, const struct engine_ca
 void engine_retry_spec(struct engine *engine, const char *id, const struct engine_caller *caller, engine_json_fn done,
                        void *arg);
 
-// A query: one step on reserved workers, not journalled, belonging to no job. finished runs on the loop, then the step is
-// freed. err NULL: well.
+// A query: one step on reserved workers, not journalled, belonging to no job, not tried again. finished runs on the loop, never
+// before this returns; then the step is freed. err NULL: well. Until then the caller may raise step->monitor.cancelled. Too
+// many waiting: ERR_OVERLOADED; a host that asked for a long pause: ERR_REGISTRY_RATE_LIMIT.
 void engine_query(struct engine *engine, struct step *step, void (*finished)(void *arg, struct step *step, const struct error *err),
                   void *arg);
 

@@ -69,7 +69,7 @@ struct engine_wait *engine_wait_start(struct engine *engine, const char *id, con
 {
     struct job *job = engine_find(engine, id);
     bool pending = job && engine_may_see(caller, job->uid) && !job_state_terminal(job->state);
-    if (wait_ms <= 0 || (job && !pending)) {
+    if (wait_ms <= 0 || (job && !pending) || !id_valid(id)) {
         engine_get(engine, id, caller, done, arg);
         return NULL;
     }

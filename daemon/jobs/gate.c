@@ -127,9 +127,8 @@ bool gate_enter(struct gate *gate, const struct step *step, const char **ret_clo
 // Whether what happened says something about this host.
 static bool concerns(const struct step *step, const char *host, const struct error *err)
 {
-    if (!err || err->code == ERR_CANCELLED)
-        return true;
-    return err->upstream.registry ? str_equal(err->upstream.registry, host) : step->hosts[1] == NULL;
+    bool only_one = step->hosts[1] == NULL;
+    return only_one || !err || str_equal_case(err->upstream.registry, host);
 }
 
 void gate_leave(struct gate *gate, const struct step *step, const struct error *err)
