@@ -416,12 +416,12 @@ void daemon_free(struct daemon *d)
     loop_timer_free(d->watchdog);
     if (d->server)
         server_free(d->server);
+    if (d->store)
+        store_close(d->store); // delivers its last answers, so whoever asked is still there
     if (d->engine)
         engine_free(d->engine);
     if (d->graph)
         blob_graph_free(d->graph);
-    if (d->store)
-        store_close(d->store);
     lanes_free(d->lanes);
     if (d->registry)
         registry_free(d->registry);
