@@ -64,7 +64,7 @@ static int parse_tcp(const char *text, union address *ret, socklen_t *ret_len, s
 int server_socket_tcp(const char *text, struct error *err)
 {
     union address address;
-    socklen_t len;
+    socklen_t len = 0;
     int on = 1;
     if (parse_tcp(text, &address, &len, err) != 0)
         return -1;
