@@ -95,7 +95,7 @@ class Stream:
 class Daemon:
     """arguments go to drayd as they are; settings are --set SECTION.KEY=VALUE.
 
-    directory   holds everything: state/ cache/ build/ (the build root) out/ (the output root) log, dray.sock
+    directory   holds everything: state/ cache/ build/ (a build root) out/ (the output root, readable too) log dray.sock
     tcp=True    listens on a loopback port too: address and token are set
     roots       more build roots
     environment more variables; HOME is the directory, proxies are not handed on
@@ -114,7 +114,7 @@ class Daemon:
         self.ready = ""
         self.arguments = [
             "--listen", f"unix:{self.socket}", "--state-dir", self.state, "--cache-dir", self.cache,
-            "--build-root", self.build_root, "--output-root", self.output_root,
+            "--build-root", self.build_root, "--build-root", self.output_root, "--output-root", self.output_root,
         ]
         if tcp:
             self._listen_tcp()
