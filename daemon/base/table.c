@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Open addressing with linear probing; removal closes the gap by moving later entries of the run back, so there are no
-// tombstones and a table that lives for months stays as fast as a new one. At most three quarters full.
+// Open addressing with linear probing; removal closes the gap by moving later entries of the run back, so
+// there are no tombstones and a table that lives for months stays as fast as a new one. At most three
+// quarters full.
 #include "base/table.h"
 
 #include <pthread.h>
@@ -37,7 +38,7 @@ static void hash_key_make(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     hash_key[0] = (uint64_t)now.tv_nsec;
-    hash_key[1] = (uint64_t)(uintptr_t)&now;
+    hash_key[1] = (uint64_t)now.tv_sec ^ (uint64_t)getpid() << 32;
 }
 
 static uint64_t rotate(uint64_t x, unsigned bits)

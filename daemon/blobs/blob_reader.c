@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "blobs/blob_room.h"
 
+enum { VERIFY_BUFFER = 256 << 10 };
+
 struct blob_reader {
     struct reader_at base;
     struct blob_store *store;
@@ -108,4 +110,38 @@ struct reader_at *blob_store_read(struct blob_store *store, const struct digest 
     self->digest = *digest;
     self->fd = fd;
     return &self->base;
+}
+
+static int hash_reader(struct reader_at *reader, struct hasher *hasher, struct error *err)
+{
+    AUTO_FREE char *buffer = mem_alloc(VERIFY_BUFFER);
+    for (int64_t at = 0; at < reader->size;) {
+        ssize_t n = reader_at_read(reader, buffer, VERIFY_BUFFER, at, err);
+        if (n < 0)
+            return -1;
+        hasher_update(hasher, buffer, (size_t)n);
+        at += n;
+    }
+    return 0;
+}
+
+int blob_store_verify(struct blob_store *store, const struct digest *digest, struct error *err)
+{
+    struct reader_at *reader = blob_store_read(store, digest, err);
+    if (!reader)
+        return -1;
+    struct digest actual = {0};
+    struct hasher *hasher = hasher_new(digest->algorithm);
+    int result = hash_reader(reader, hasher, err);
+    if (result == 0) {
+        hasher_finish(hasher, &actual);
+        if (!digest_equal(digest, &actual)) {
+            blob_store_quarantine(store, digest, actual.text);
+            result = error_set(err, ERR_DIGEST_MISMATCH,
+                               "the cached copy of %s had other content; it was removed", digest->text);
+        }
+    }
+    hasher_free(hasher);
+    reader_at_close(reader);
+    return result;
 }

@@ -47,6 +47,9 @@ bool blob_store_lease(struct blob_store *store, const struct digest *digest); //
 // blob_store_trim.
 void blob_store_release(struct blob_store *store, const struct digest *digest);
 void blob_store_trim(struct blob_store *store);
+// Hashes the blob. 0: its bytes are right; -1: ERR_DIGEST_MISMATCH, and it went into quarantine, or
+// ERR_NOT_FOUND. For a push from here that was found to send wrong bytes: was it us? Worker.
+int blob_store_verify(struct blob_store *store, const struct digest *digest, struct error *err);
 // The bytes were found wrong by whoever hashed them: out of the store, kept aside for a person (the newest
 // few).
 void blob_store_quarantine(struct blob_store *store, const struct digest *digest, const char *why);

@@ -296,6 +296,31 @@ static void test_file_shrinks_while_read(void **state)
     assert_int_equal(fixture_count(f, "quarantine"), 1);
 }
 
+static void test_verify(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    srand(4711);
+    for (int i = 0; i < 200; i++) {
+        struct digest a = fixture_add(f, 1, SIZE);
+        AUTO_FREE char *path = fixture_path(f, &a);
+        assert_int_equal(blob_store_verify(f->store, &a, &err), 0);
+        int fd = open(path, O_RDWR);
+        off_t at = rand() % SIZE;
+        char byte;
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= (char)(1 << rand() % 8);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+        assert_int_equal(blob_store_verify(f->store, &a, &err), -1);
+        assert_int_equal(err.code, ERR_DIGEST_MISMATCH);
+        error_clear(&err);
+        assert_int_equal(blob_store_verify(f->store, &a, &err), -1);
+        assert_int_equal(err.code, ERR_NOT_FOUND);
+        error_clear(&err);
+    }
+}
+
 static void test_quarantine_is_bounded(void **state)
 {
     struct fixture *f = *state;
@@ -373,6 +398,7 @@ int main(void)
         WITH_STORE(test_strangers_in_the_directory),
         WITH_STORE(test_file_changed_behind_our_back),
         WITH_STORE(test_file_shrinks_while_read),
+        WITH_STORE(test_verify),
         WITH_STORE(test_quarantine_is_bounded),
         WITH_STORE(test_list),
         WITH_STORE(test_one_daemon_only),
