@@ -2,6 +2,7 @@
 //
 // The order of publishing. Everything that blocks is a step of publish_blobs.c or publish_manifests.c; here stands only what
 // follows what: open ▸ blobs ▸ manifests by digest ▸ checkpoint ▸ tags.
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -14,9 +15,10 @@
 
 static void set_identity(struct publish *p, const json_t *auth)
 {
-    strcpy(p->identity, "daemon");
-    if (!auth)
+    if (!auth) {
+        snprintf(p->identity, sizeof(p->identity), "daemon");
         return;
+    }
     AUTO_FREE char *text = json_text_canonical(auth);
     struct secret *secret = secret_new(text);
     secret_identity(secret, p->identity);
