@@ -215,11 +215,11 @@ static bool is_ignore_file(const struct layer_entry *entry, const char *path)
     return false;
 }
 
-bool ignore_excludes(const struct ignore *ignore, const char *path)
+bool ignore_excludes(const struct ignore *ignore, const char *path, bool directory)
 {
     if (!ignore)
         return false;
-    bool excluded = is_ignore_file(ignore->entry, path);
+    bool excluded = !directory && is_ignore_file(ignore->entry, path);
     for (size_t i = 0; i < ignore->n_rules; i++) {
         const struct rules *rules = &ignore->rules[i];
         for (size_t j = 0; j < rules->set->n; j++)

@@ -29,6 +29,6 @@ void ignore_free(struct ignore *ignore); // NULL is fine
 int ignore_add_file(struct ignore *ignore, const char *path, const char *text, size_t len, const char *shown,
                     struct error *err);
 // Is `path`, a name in this directory, left out? (NULL rules: never.)
-bool ignore_excludes(const struct ignore *ignore, const char *path);
+bool ignore_excludes(const struct ignore *ignore, const char *path, bool directory);
 // Could something below this excluded directory be taken back in?
 bool ignore_reaches_below(const struct ignore *ignore, const char *path);

@@ -71,7 +71,7 @@ static int add_disk_candidate(struct walker *walker, const struct frame *frame, 
     if (find_type(walker, origin, &type, err) < 0)
         return -1;
     const char *below = walker_below(walker, origin);
-    bool hidden = ignore_excludes(origin->ignore, below);
+    bool hidden = ignore_excludes(origin->ignore, below, type == DT_DIR);
     bool links = type == DT_LNK && origin->entry->symlinks == LAYER_SYMLINKS_FOLLOW;
     if (hidden && ((type != DT_DIR && !links) || !ignore_reaches_below(origin->ignore, below)))
         return 0;

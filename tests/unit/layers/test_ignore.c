@@ -75,7 +75,7 @@ static bool excluded(struct ignore *top, const char *path)
     for (char *slash = strchr(copy, '/');; slash = strchr(slash + 1, '/')) {
         if (slash)
             *slash = '\0';
-        result = ignore_excludes(level, copy);
+        result = ignore_excludes(level, copy, slash != NULL);
         if (!slash || (result && !ignore_reaches_below(level, copy)))
             break;
         struct ignore *next = ignore_enter(level, copy);
@@ -100,7 +100,7 @@ static void test_cases(void **state)
             fail_msg("%s is refused", CASES[i].pattern);
         if (excluded(ignore, CASES[i].path) != (CASES[i].verdict != NO))
             fail_msg("%s %s", CASES[i].pattern, CASES[i].path);
-        if (ignore_excludes(ignore, CASES[i].path) != (CASES[i].verdict == EXACT))
+        if (ignore_excludes(ignore, CASES[i].path, false) != (CASES[i].verdict == EXACT))
             fail_msg("%s %s alone", CASES[i].pattern, CASES[i].path);
         ignore_free(ignore);
     }
