@@ -335,8 +335,39 @@ static int listen_all(struct daemon *d, struct strbuf *addresses, struct error *
     return 0;
 }
 
+// What housekeeping may take a moment for is done by a worker: unlinking a large file blocks.
+struct chores {
+    struct step base;
+    struct daemon *daemon;
+};
+
+static int chores_run(struct step *step, struct error *err)
+{
+    (void)err;
+    struct daemon *d = ((struct chores *)step)->daemon;
+    blob_store_trim(d->blobs);
+    transport_trim(d->transport);
+    malloc_trim(0);
+    return 0;
+}
+
+static void chores_free(struct step *step)
+{
+    free(step);
+}
+
+static void chores_done(void *arg, struct step *step, const struct error *err)
+{
+    (void)step;
+    (void)err;
+    struct daemon *d = arg;
+    if (!d->stopping)
+        loop_timer_start(d->housekeeping, HOUSEKEEPING_MS);
+}
+
 static void keep_house(void *arg)
 {
+    static const struct step_ops ops = {chores_run, NULL, NULL, chores_free};
     struct daemon *d = arg;
     const struct config *c = d->config;
     struct store_retention limits = {.jobs_age_ms = c->jobs_age_s * 1000,
@@ -344,10 +375,10 @@ static void keep_house(void *arg)
                                      .events_bytes = c->events_bytes,
                                      .keys_age_ms = INT64_C(24) * 3600 * 1000};
     store_prune(d->store, &limits, NULL, NULL);
-    blob_store_trim(d->blobs);
-    transport_trim(d->transport);
-    malloc_trim(0);
-    loop_timer_start(d->housekeeping, HOUSEKEEPING_MS);
+    struct chores *chores = mem_new(struct chores);
+    step_init(&chores->base, &ops, "housekeeping", NULL);
+    chores->daemon = d;
+    engine_query(d->engine, &chores->base, chores_done, d);
 }
 
 // Fed by the loop (this timer runs) and by the workers (no step hangs without progress).

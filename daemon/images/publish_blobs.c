@@ -4,6 +4,7 @@
 // step; what a step finds out becomes a fact.
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "blobs/blob_graph.h"
@@ -111,6 +112,15 @@ static void state_renumbered(void *arg, int target, const char *state, const cha
     state_of_push(map->step, target < 0 ? -1 : (int)map->numbers[target], state, from, why);
 }
 
+// The bytes in the cache are not what they should be: out with them, so that the next job makes the layer anew.
+static void doubt_cached(const struct blob_step *self)
+{
+    struct error why = ERROR_INIT;
+    if (blob_store_verify(self->publish->context->blobs, &self->blob->what.descriptor.digest, &why))
+        log_warning("cached blob %s: %s", self->blob->what.descriptor.digest.text, why.detail);
+    error_clear(&why);
+}
+
 static int blob_run(struct step *step, struct error *err)
 {
     struct blob_step *self = (struct blob_step *)step;
@@ -146,6 +156,8 @@ out:
     }
     free(push.targets);
     reader_at_close(push.reader);
+    if (result && err->code == ERR_DIGEST_MISMATCH && what->cached)
+        doubt_cached(self);
     if (result)
         error_wrap(err, "blob %.19s…", what->descriptor.digest.text);
     return result;
