@@ -18,36 +18,46 @@ struct request *request_new(const char *target)
     request->target = mem_strdup(target);
     request->path = mem_strndup(target, path_len);
     request->query = target[path_len] ? request->target + path_len + 1 : NULL;
+    request->fields = mem_calloc(GUARD_FIELDS_MAX, sizeof(*request->fields));
     request->peer = (struct request_peer){.uid = -1, .gid = -1, .pid = -1};
     return request;
 }
 
-static void reply_fini(struct reply *reply)
+static void free_headers(struct reply *reply)
 {
     for (size_t i = 0; i < reply->n_headers; i++) {
         free(reply->headers[i].name);
         free(reply->headers[i].value);
     }
-    free(reply->bytes);
-    if (reply->stream)
-        stream_free(reply->stream);
+    reply->n_headers = 0;
 }
 
-void request_free(struct request *request)
+void request_shrink(struct request *request)
 {
     for (size_t i = 0; i < REQUEST_PARAMS_MAX; i++)
-        free(request->params[i]);
+        free(mem_take(request->params[i]));
     for (size_t i = 0; i < request->n_pairs; i++) {
         free(request->pairs[i].name);
         free(request->pairs[i].value);
     }
+    request->n_pairs = request->n_fields = 0;
+    free(mem_take(request->pairs));
+    free(mem_take(request->fields));
     strbuf_free(&request->body);
-    json_decref(request->json);
+    json_decref(mem_take(request->json));
+    free_headers(&request->reply);
+}
+
+void request_free(struct request *request)
+{
+    request_shrink(request);
     if (request->pipe) {
         pipe_detach(request->pipe);
         pipe_unref(request->pipe);
     }
-    reply_fini(&request->reply);
+    free(request->reply.bytes);
+    if (request->reply.stream)
+        stream_free(request->reply.stream);
     free(request->path);
     free(request->target);
     free(request);
@@ -135,6 +145,8 @@ static int add_pair(struct request *request, const char *text, size_t len, struc
     }
     if (request->n_pairs == REQUEST_QUERY_MAX)
         return error_set(err, ERR_INVALID_REQUEST, "The query has more than %d parameters", REQUEST_QUERY_MAX);
+    if (!request->pairs)
+        request->pairs = mem_calloc(REQUEST_QUERY_MAX, sizeof(*request->pairs));
     request->pairs[request->n_pairs++] = (struct query_pair){mem_take(name), mem_take(value)};
     return 0;
 }

@@ -55,13 +55,13 @@ struct request {
     char *path;                      // raw, without
     const char *query;               // into target, or NULL
     char method[16];
-    struct http_field fields[GUARD_FIELDS_MAX];
+    struct http_field *fields;       // borrowed texts; room for GUARD_FIELDS_MAX
     size_t n_fields;
     char id[REQUEST_ID_MAX + 1];
     struct request_peer peer;
     const struct route *route;
     char *params[REQUEST_PARAMS_MAX];
-    struct query_pair pairs[REQUEST_QUERY_MAX];
+    struct query_pair *pairs;        // room for REQUEST_QUERY_MAX; NULL without a query
     size_t n_pairs;
     int64_t content_length;          // -1: chunked
     int64_t discarded;               // body bytes dropped after a refusal
@@ -77,6 +77,8 @@ struct request {
 
 struct request *request_new(const char *target);
 void request_free(struct request *request); // closes a stream that was never sent
+// Gives back what only the handler needed: a stream may live for days, and there may be very many.
+void request_shrink(struct request *request);
 // Splits and decodes the query: bad percent-encoding, control bytes, too many parameters are ERR_INVALID_REQUEST.
 int request_parse_query(struct request *request, struct error *err);
 void request_set_id(struct request *request, const char *wanted); // echoes a good one, else makes one
