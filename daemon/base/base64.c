@@ -17,7 +17,8 @@ static char *encode(const unsigned char *in, size_t len, const char *alphabet, i
     size_t used = 0;
     for (size_t i = 0; i < len; i += 3) {
         size_t left = len - i;
-        uint32_t group = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
+        uint32_t group =
+            (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
         for (size_t k = 0; k < 4; k++)
             if (k <= left)
                 text[used++] = alphabet[group >> (18 - 6 * k) & 63];

@@ -32,8 +32,8 @@ static void format(int64_t wall_s, int ms, char *ret)
     time_t seconds = (time_t)(wall_s < first_s ? first_s : wall_s > last_s ? last_s : wall_s);
     struct tm tm;
     gmtime_r(&seconds, &tm);
-    int used = snprintf(ret, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
-                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    int used = snprintf(ret, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900,
+                        tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
     if (ms >= 0)
         snprintf(ret + used, CLOCK_TEXT_MAX - (size_t)used, ".%03dZ", ms);
     else
@@ -92,8 +92,8 @@ static bool zone_s(const char **text, int *ret)
     if (sign == 'Z' || sign == 'z')
         return true;
     int hours, minutes;
-    if ((sign != '+' && sign != '-') || !digits(text, 2, &hours) || !literal(text, ':') || !digits(text, 2, &minutes) ||
-        hours > 23 || minutes > 59)
+    if ((sign != '+' && sign != '-') || !digits(text, 2, &hours) || !literal(text, ':') ||
+        !digits(text, 2, &minutes) || hours > 23 || minutes > 59)
         return false;
     *ret = (hours * 3600 + minutes * 60) * (sign == '-' ? -1 : 1);
     return true;
@@ -107,22 +107,23 @@ static bool in_range(const struct tm *tm)
     int year = tm->tm_year + 1900;
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     int last = days[tm->tm_mon] + (tm->tm_mon == 1 && leap);
-    return tm->tm_mday >= 1 && tm->tm_mday <= last && tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 60;
+    return tm->tm_mday >= 1 && tm->tm_mday <= last && tm->tm_hour <= 23 && tm->tm_min <= 59 &&
+           tm->tm_sec <= 60;
 }
 
 bool clock_parse(const char *text, int64_t *ret_wall_ms)
 {
     struct tm tm = {0};
     int year, month, ms, zone;
-    if (!digits(&text, 4, &year) || !literal(&text, '-') || !digits(&text, 2, &month) || !literal(&text, '-') ||
-        !digits(&text, 2, &tm.tm_mday))
+    if (!digits(&text, 4, &year) || !literal(&text, '-') || !digits(&text, 2, &month) ||
+        !literal(&text, '-') || !digits(&text, 2, &tm.tm_mday))
         return false;
     if (*text != 'T' && *text != 't' && *text != ' ')
         return false;
     text++;
     if (!digits(&text, 2, &tm.tm_hour) || !literal(&text, ':') || !digits(&text, 2, &tm.tm_min) ||
-        !literal(&text, ':') || !digits(&text, 2, &tm.tm_sec) || !fraction_ms(&text, &ms) || !zone_s(&text, &zone) ||
-        *text)
+        !literal(&text, ':') || !digits(&text, 2, &tm.tm_sec) || !fraction_ms(&text, &ms) ||
+        !zone_s(&text, &zone) || *text)
         return false;
     tm.tm_year = year - 1900;
     tm.tm_mon = month - 1;

@@ -18,7 +18,8 @@ struct hasher {
 static const struct {
     const char *name;
     size_t hex;
-} algorithms[] = {[DIGEST_NONE] = {"", 0}, [DIGEST_SHA256] = {"sha256", 64}, [DIGEST_SHA512] = {"sha512", 128}};
+} algorithms[] = {
+    [DIGEST_NONE] = {"", 0}, [DIGEST_SHA256] = {"sha256", 64}, [DIGEST_SHA512] = {"sha512", 128}};
 
 static EVP_MD *fetched[3];
 static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
@@ -54,9 +55,10 @@ int digest_parse(struct digest *ret, const char *text, struct error *err)
     enum digest_algorithm algorithm = judge(text);
     if (!algorithm) {
         AUTO_FREE char *quoted = str_quote(text ? text : "", 100);
-        return error_set(err, ERR_INVALID_REQUEST,
-                         "\"%s\" is not a digest: expected sha256: and 64, or sha512: and 128 lower-case hex digits",
-                         quoted);
+        return error_set(
+            err, ERR_INVALID_REQUEST,
+            "\"%s\" is not a digest: expected sha256: and 64, or sha512: and 128 lower-case hex digits",
+            quoted);
     }
     *ret = (struct digest){.algorithm = algorithm};
     memcpy(ret->text, text, strlen(text) + 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Content digests (OCI image-spec, descriptor.md "Digests"). A struct digest can only be made by digest_parse or by
-// a hasher, so wherever one stands it is `sha256:` + 64 or `sha512:` + 128 lower-case hex digits and is safe in a path
-// or URL. The only user of OpenSSL's digests.
+// Content digests (OCI image-spec, descriptor.md "Digests"). A struct digest can only be made by digest_parse
+// or by a hasher, so wherever one stands it is `sha256:` + 64 or `sha512:` + 128 lower-case hex digits and is
+// safe in a path or URL. The only user of OpenSSL's digests.
 #pragma once
 
 #include <stdbool.h>
@@ -20,12 +20,13 @@ struct digest {
     char text[DIGEST_TEXT_MAX]; // "sha256:…", NUL-terminated
 };
 
-int digest_parse(struct digest *ret, const char *text, struct error *err); // err: ERR_INVALID_REQUEST, for NULL too
+// ERR_INVALID_REQUEST, for NULL too.
+int digest_parse(struct digest *ret, const char *text, struct error *err);
 bool digest_valid(const char *text);
 bool digest_equal(const struct digest *a, const struct digest *b);
 bool digest_known(const struct digest *digest);
-const char *digest_hex(const struct digest *digest);              // the part behind the colon
-const char *digest_algorithm_name(const struct digest *digest);   // "sha256"
+const char *digest_hex(const struct digest *digest);            // the part behind the colon
+const char *digest_algorithm_name(const struct digest *digest); // "sha256"
 void digest_of(struct digest *ret, enum digest_algorithm algorithm, const void *bytes, size_t len);
 
 // Incremental hashing. One thread at a time; cannot fail once made.

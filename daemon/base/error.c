@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The error object and its one table. Texts grow only by our own context; what came from outside was cut when quoted.
+// The error object and its one table. Texts grow only by our own context; what came from outside was cut when
+// quoted.
 #include "base/error.h"
 
 #include <errno.h>
@@ -17,10 +18,12 @@ static const struct {
     bool retryable;
     const char *title;
 } codes[ERR_CODE_COUNT] = {
+    // clang-format off
     [ERR_NONE] = {"none", 200, 0, false, "No error"},
 #define X(code, wire, http, exit, retry, title) [code] = {wire, http, exit, retry, title},
     ERROR_CODES(X)
 #undef X
+    // clang-format on
 };
 
 static char *format_text(const char *format, va_list args)
@@ -130,8 +133,8 @@ static void upstream_clear(struct error_upstream *upstream)
     *upstream = (struct error_upstream){0};
 }
 
-void error_upstream_set(struct error *err, const char *registry, const char *method, const char *path, int status,
-                        const char *oci_code)
+void error_upstream_set(struct error *err, const char *registry, const char *method, const char *path,
+                        int status, const char *oci_code)
 {
     struct error_upstream fresh = {
         .registry = mem_strdup_null(registry),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one way to fail. A fallible function returns 0/-1 (or a pointer/NULL), takes `struct error *err` last – never
-// NULL – and sets it exactly once on failure; on success it leaves it untouched. error_set at the bottom,
-// error_wrap with context on the way up, logged once at the top. One table (ERROR_CODES) maps a code to its wire
-// name, HTTP status, client exit code and whether trying again can help.
+// The one way to fail. A fallible function returns 0/-1 (or a pointer/NULL), takes `struct error *err` last –
+// never NULL – and sets it exactly once on failure; on success it leaves it untouched. error_set at the
+// bottom, error_wrap with context on the way up, logged once at the top. One table (ERROR_CODES) maps a code
+// to its wire name, HTTP status, client exit code and whether trying again can help.
 #pragma once
 
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 
+// clang-format off
 //   code                      wire name               http exit retry title
 #define ERROR_CODES(X)                                                                                                 \
     X(ERR_INVALID_REQUEST,     "invalid-request",      400, 2, false, "The request is not valid")                      \
@@ -53,7 +54,6 @@
     X(ERR_CANCELLED,           "cancelled",            409, 1, false, "The job was cancelled")                         \
     X(ERR_DEADLINE,            "deadline",             504, 1, false, "The deadline of the job has passed")            \
     X(ERR_PARTIAL,             "partial",              502, 1, false, "Some items of the batch failed")
-
 enum error_code {
     ERR_NONE = 0,
 #define X(code, wire, http, exit, retry, title) code,
@@ -61,6 +61,7 @@ enum error_code {
 #undef X
     ERR_CODE_COUNT
 };
+// clang-format on
 
 // What the other side said. All texts are owned by the error; any may be NULL, status 0 means "no answer".
 struct error_upstream {
@@ -71,15 +72,16 @@ struct error_upstream {
     char *oci_code;
 };
 
-// Zero-initialised (ERROR_INIT) means "no error". Owned by whoever declared it: end it with error_clear, or declare
-// it with CLEANUP(error_clear). Never shared between threads; a step hands its error over with error_move.
+// Zero-initialised (ERROR_INIT) means "no error". Owned by whoever declared it: end it with error_clear, or
+// declare it with CLEANUP(error_clear). Never shared between threads; a step hands its error over with
+// error_move.
 struct error {
     enum error_code code;
-    bool retryable;          // from the table unless error_retryable changed it
-    int64_t retry_after_ms;  // what the other side asked for; -1 unknown
-    char *detail;            // one sentence for a person: what failed, where, what the other side said
-    char *hint;              // what to do about it; may be NULL
-    char *pointer;           // RFC 6901 pointer into the request body; may be NULL
+    bool retryable;         // from the table unless error_retryable changed it
+    int64_t retry_after_ms; // what the other side asked for; -1 unknown
+    char *detail;           // one sentence for a person: what failed, where, what the other side said
+    char *hint;             // what to do about it; may be NULL
+    char *pointer;          // RFC 6901 pointer into the request body; may be NULL
     struct error_upstream upstream;
 };
 
@@ -89,23 +91,24 @@ struct error {
 // Text that came from outside must pass through str_quote first.
 int error_set(struct error *err, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-// As error_set for a failed system call: maps errno (no space, no such path, no permission, no descriptors left; all
-// else is internal) and writes "…: <text of errno>" – never a bare number.
-int error_set_errno(struct error *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// As error_set for a failed system call: maps errno (no space, no such path, no permission, no descriptors
+// left; all else is internal) and writes "…: <text of errno>" – never a bare number.
+int error_set_errno(struct error *err, int errnum, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 // As error_set, with the JSON pointer of the member at fault (may be NULL).
 int error_set_pointer(struct error *err, enum error_code code, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 // Puts "context: " before the detail. Returns -1.
 int error_wrap(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void error_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void error_upstream_set(struct error *err, const char *registry, const char *method, const char *path, int status,
-                        const char *oci_code);
+void error_upstream_set(struct error *err, const char *registry, const char *method, const char *path,
+                        int status, const char *oci_code);
 // dst must be empty or is cleared first; src is left empty.
 void error_move(struct error *dst, struct error *src);
 void error_copy(struct error *dst, const struct error *src);
 void error_clear(struct error *err);
 
-const char *error_wire(enum error_code code);   // "invalid-request"
+const char *error_wire(enum error_code code); // "invalid-request"
 const char *error_title(enum error_code code);
 int error_http_status(enum error_code code);
 int error_exit_code(enum error_code code);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Files of our own. Publishing is temp ▸ write ▸ fsync ▸ rename ▸ fsync of the directory; an fsync that failed is final for
-// that file (the kernel may have dropped the pages), so nothing is ever synced twice.
+// Files of our own. Publishing is temp ▸ write ▸ fsync ▸ rename ▸ fsync of the directory; an fsync that
+// failed is final for that file (the kernel may have dropped the pages), so nothing is ever synced twice.
 #include "base/file.h"
 
 #include <dirent.h>
@@ -31,7 +31,8 @@ static int make_one(const char *path, mode_t mode, struct error *err)
     struct stat st;
     if (mkdir(path, mode) == 0)
         return 0;
-    int errnum = errno; // EEXIST, but a read-only or automounted parent may say something else of an existing one
+    // EEXIST, but a read-only or automounted parent may say something else of an existing one.
+    int errnum = errno;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return 0;
     return fail_named(err, errnum, "cannot make the directory", path);
@@ -151,7 +152,8 @@ int file_fsync_directory(int dirfd, struct error *err)
     return 0;
 }
 
-static int write_temp(int dirfd, const char *temp, const void *bytes, size_t len, mode_t mode, struct error *err)
+static int write_temp(int dirfd, const char *temp, const void *bytes, size_t len, mode_t mode,
+                      struct error *err)
 {
     AUTO_CLOSE int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
@@ -165,7 +167,8 @@ static int write_temp(int dirfd, const char *temp, const void *bytes, size_t len
     return 0;
 }
 
-int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode, struct error *err)
+int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode,
+                    struct error *err)
 {
     static atomic_uint counter;
     AUTO_FREE char *temp = mem_printf(".%s.%d.%u", name, (int)getpid(), atomic_fetch_add(&counter, 1));
@@ -184,7 +187,8 @@ int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, 
 int file_publish(const char *path, const void *bytes, size_t len, mode_t mode, struct error *err)
 {
     const char *slash = strrchr(path, '/');
-    AUTO_FREE char *directory = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+    AUTO_FREE char *directory =
+        slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
     AUTO_CLOSE int dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
         return fail_named(err, errno, "cannot open the directory", directory);
@@ -218,7 +222,8 @@ static int remove_entry(int dirfd, const char *name, int depth, struct error *er
     if (errno != EISDIR && errno != EPERM) // which of them a directory gives depends on the file system
         return fail_named(err, errno, "cannot remove", name);
     if (depth > REMOVE_DEPTH_MAX)
-        return error_set(err, ERR_INTERNAL, "a directory is nested deeper than %d levels: it cannot be removed",
+        return error_set(err, ERR_INTERNAL,
+                         "a directory is nested deeper than %d levels: it cannot be removed",
                          REMOVE_DEPTH_MAX);
     int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)

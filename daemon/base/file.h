@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Files of our own: publish (temp in the same directory, write, fsync, rename, fsync of the directory), read with a
-// maximum, make directories. And paths that a request names: roots held as directory descriptors, opened beneath with
-// openat2(2) so that no link or ".." can lead out.
+// Files of our own: publish (temp in the same directory, write, fsync, rename, fsync of the directory), read
+// with a maximum, make directories. And paths that a request names: roots held as directory descriptors,
+// opened beneath with openat2(2) so that no link or ".." can lead out.
 #pragma once
 
 #include <stdbool.h>
@@ -17,10 +17,11 @@ int file_make_directory(const char *path, mode_t mode, struct error *err);
 // Whole file of at most max bytes, NUL-terminated; caller frees. ERR_TOO_LARGE, ERR_PATH_NOT_FOUND …
 char *file_read(const char *path, size_t max, size_t *ret_len, struct error *err);
 char *file_read_at(int dirfd, const char *name, size_t max, size_t *ret_len, struct error *err);
-// Durable: after 0 the name has the new content even after a power cut; after -1 the old content stands (or, when it was
-// the flush of the directory that failed, either of them). name is one component.
+// Durable: after 0 the name has the new content even after a power cut; after -1 the old content stands (or,
+// when it was the flush of the directory that failed, either of them). name is one component.
 int file_publish(const char *path, const void *bytes, size_t len, mode_t mode, struct error *err);
-int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode, struct error *err);
+int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode,
+                    struct error *err);
 int file_write_all(int fd, const void *bytes, size_t len, struct error *err);
 int file_fsync_directory(int dirfd, struct error *err);
 // Removes a tree beneath dirfd without following links. Fine if there is none.
@@ -34,12 +35,12 @@ void roots_free(struct roots *roots);
 int roots_add(struct roots *roots, const char *path, struct error *err);
 size_t roots_count(const struct roots *roots);
 const char *roots_path(const struct roots *roots, size_t index);
-// Lexical judgement for a request: absolute, no "..", no NUL, under a root as given or as resolved. ERR_PATH_NOT_ALLOWED
-// names the roots, or says which setting to use when there is none.
+// Lexical judgement for a request: absolute, no "..", no NUL, under a root as given or as resolved.
+// ERR_PATH_NOT_ALLOWED names the roots, or says which setting to use when there is none.
 int roots_check(const struct roots *roots, const char *path, struct error *err);
-// Opens `path` beneath its root: RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, so the path may contain links, relative or
-// absolute, that stay inside the root. flags as for openat(2); O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added. Returns the
-// descriptor or -1 (ERR_PATH_NOT_ALLOWED, ERR_PATH_NOT_FOUND, ERR_FORBIDDEN …).
+// Opens `path` beneath its root: RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, so the path may contain links,
+// relative or absolute, that stay inside the root. flags as for openat(2); O_CLOEXEC, O_NONBLOCK and O_NOCTTY
+// are added. Returns the descriptor or -1 (ERR_PATH_NOT_ALLOWED, ERR_PATH_NOT_FOUND, ERR_FORBIDDEN …).
 int roots_open(const struct roots *roots, const char *path, int flags, mode_t mode, struct error *err);
 // Opens the parent directory of `path` beneath its root and gives the last component (borrowed from path).
 int roots_open_parent(const struct roots *roots, const char *path, const char **ret_name, struct error *err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ULIDs (https://github.com/ulid/spec). Within one millisecond the random part counts up, so ids of one process sort in the
-// order they were made, also when the wall clock steps back.
+// ULIDs (https://github.com/ulid/spec). Within one millisecond the random part counts up, so ids of one
+// process sort in the order they were made, also when the wall clock steps back.
 #include "base/id.h"
 
 #include <stdint.h>
@@ -21,7 +21,7 @@ static void next_tail(int64_t now_ms)
     if (now_ms > last_ms) {
         last_ms = now_ms;
         if (getrandom(tail, sizeof(tail), 0) != sizeof(tail))
-            abort(); // the kernel has no randomness: nothing we do would be safe
+            abort();     // the kernel has no randomness: nothing we do would be safe
         tail[0] &= 0x7f; // room to count
         return;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ULIDs: 48 bits of milliseconds, 80 random bits, Crockford base 32. Sort by time; monotonic within a process.
+// ULIDs: 48 bits of milliseconds, 80 random bits, Crockford base 32. Sort by time; monotonic within a
+// process.
 #pragma once
 
 #include <stdbool.h>

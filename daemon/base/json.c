@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading and writing JSON. The text is scanned once for depth and number of values before jansson sees it, because its
-// memory grows with values, not with bytes.
+// Reading and writing JSON. The text is scanned once for depth and number of values before jansson sees it,
+// because its memory grows with values, not with bytes.
 #include "base/json.h"
 
 #include <stdarg.h>
@@ -18,8 +18,9 @@ const struct json_limits json_limits_manifest = {4 << 20, 64, 100000};
 const struct json_limits json_limits_config = {8 << 20, 64, 100000};
 const struct json_limits json_limits_small = {1 << 20, 32, 10000};
 
-// Counts values and depth outside of strings. A value is the outermost one, the first of an array or object, or stands
-// behind a comma: so 1 + brackets + commas is an upper bound, too high by one for each empty array or object only.
+// Counts values and depth outside of strings. A value is the outermost one, the first of an array or object,
+// or stands behind a comma: so 1 + brackets + commas is an upper bound, too high by one for each empty array
+// or object only.
 static int scan(const char *bytes, size_t len, const struct json_limits *limits, struct error *err)
 {
     size_t depth = 0, values = 1;
@@ -42,7 +43,8 @@ static int scan(const char *bytes, size_t len, const struct json_limits *limits,
         else if (c == ',')
             values++;
         if (depth > limits->depth)
-            return error_set(err, ERR_TOO_LARGE, "the JSON text is nested deeper than %zu levels", limits->depth);
+            return error_set(err, ERR_TOO_LARGE, "the JSON text is nested deeper than %zu levels",
+                             limits->depth);
         if (values > limits->values)
             return error_set(err, ERR_TOO_LARGE, "the JSON text holds more than %zu values", limits->values);
     }
@@ -65,7 +67,8 @@ json_t *json_parse(const char *bytes, size_t len, const struct json_limits *limi
         if (near)
             *near = '\0';
         AUTO_FREE char *text = str_quote(why.text, 160);
-        error_set(err, ERR_INVALID_REQUEST, "not valid JSON: %s (line %d, column %d)", text, why.line, why.column);
+        error_set(err, ERR_INVALID_REQUEST, "not valid JSON: %s (line %d, column %d)", text, why.line,
+                  why.column);
     }
     return value;
 }
@@ -177,7 +180,8 @@ void json_read_fail(struct json_reader *r, const char *key, const char *format, 
 }
 
 // The member, or NULL if absent or null; fails if it is required, or not of the type wanted.
-static const json_t *read_typed(struct json_reader *r, const char *key, bool required, json_type type, const char *name)
+static const json_t *read_typed(struct json_reader *r, const char *key, bool required, json_type type,
+                                const char *name)
 {
     const json_t *value = json_read_any(r, key);
     if (!value || json_is_null(value)) {

@@ -11,12 +11,15 @@ struct list {
     struct list *prev;
 };
 
+// clang-format off
 #define LIST_INIT(name) {&(name), &(name)}
 #define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
-#define list_for_each(position, head) for (struct list *position = (head)->next; position != (head); position = position->next)
+// clang-format on
+#define list_for_each(position, head)                                                                        \
+    for (struct list *position = (head)->next; position != (head); position = position->next)
 // The body may unlink and free the current element.
-#define list_for_each_safe(position, head)                                                                             \
-    for (struct list *position = (head)->next, *position##_next = position->next; position != (head);                  \
+#define list_for_each_safe(position, head)                                                                   \
+    for (struct list *position = (head)->next, *position##_next = position->next; position != (head);        \
          position = position##_next, position##_next = position->next)
 
 static inline void list_init(struct list *list)

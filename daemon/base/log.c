@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One write(2) or one datagram per line, so lines of several threads never mix. The journal's native protocol: fields as
-// NAME=value lines; our values hold no newline because everything from outside was quoted.
+// One write(2) or one datagram per line, so lines of several threads never mix. The journal's native
+// protocol: fields as NAME=value lines; our values hold no newline because everything from outside was
+// quoted.
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -39,7 +40,8 @@ static int stderr_is_journal(void)
 
 static int connect_journal(void)
 {
-    static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+    static const struct sockaddr_un address = {.sun_family = AF_UNIX,
+                                               .sun_path = "/run/systemd/journal/socket"};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address))) {
         close(fd);
@@ -74,7 +76,8 @@ static const char *level_name(enum log_level level)
     }
 }
 
-static void compose(struct strbuf *line, enum log_level level, const char *job, const char *request, const char *text)
+static void compose(struct strbuf *line, enum log_level level, const char *job, const char *request,
+                    const char *text)
 {
     if (journal >= 0) {
         strbuf_printf(line, "MESSAGE=%s\nPRIORITY=%d\nSYSLOG_IDENTIFIER=drayd\n", text, level);

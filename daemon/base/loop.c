@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// libuv's handles behind our names. A handle's memory is given back in its close callback, as libuv's rules ask (design.rst,
-// "handles"); loop_free turns the loop until the last of them is gone.
+// libuv's handles behind our names. A handle's memory is given back in its close callback, as libuv's rules
+// ask (design.rst, "handles"); loop_free turns the loop until the last of them is gone.
 #include "base/loop.h"
 
 #include <stdlib.h>
@@ -138,7 +138,8 @@ static void watch_ready(uv_poll_t *uv, int status, int events)
     watch->ready(watch->arg);
 }
 
-struct loop_watch *loop_watch_new(struct loop *loop, int fd, void (*ready)(void *arg), void *arg, struct error *err)
+struct loop_watch *loop_watch_new(struct loop *loop, int fd, void (*ready)(void *arg), void *arg,
+                                  struct error *err)
 {
     struct loop_watch *watch = mem_new(struct loop_watch);
     int status = uv_poll_init(&loop->uv, &watch->uv, fd);
@@ -187,8 +188,8 @@ static void signal_caught(uv_signal_t *uv, int signum)
     signal->caught(signal->arg, signum);
 }
 
-struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught)(void *arg, int signum), void *arg,
-                                    struct error *err)
+struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught)(void *arg, int signum),
+                                    void *arg, struct error *err)
 {
     struct loop_signal *signal = mem_new(struct loop_signal);
     uv_signal_init(&loop->uv, &signal->uv);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Allocations that cannot fail, for everyone. When the system has no memory the reserve is handed back once and the call is
-// repeated while the burst passes; after RETRY_MS the process gives up, and recovery at the next start loses nothing.
+// Allocations that cannot fail, for everyone. When the system has no memory the reserve is handed back once
+// and the call is repeated while the burst passes; after RETRY_MS the process gives up, and recovery at the
+// next start loses nothing.
 #include "base/mem.h"
 
 #include <jansson.h>

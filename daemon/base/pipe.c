@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One mutex, one condition for the worker's side, one letter for the loop's side. At most one letter is under way; it holds a
-// reference, so the pipe outlives it.
+// One mutex, one condition for the worker's side, one letter for the loop's side. At most one letter is under
+// way; it holds a reference, so the pipe outlives it.
 #include "base/pipe.h"
 
 #include <errno.h>
@@ -41,7 +41,8 @@ static void deliver(struct letter *letter)
     pipe_unref(pipe);
 }
 
-struct pipe *pipe_new(size_t capacity, int64_t stall_ms, struct mailbox *mailbox, void (*ready)(void *arg), void *arg)
+struct pipe *pipe_new(size_t capacity, int64_t stall_ms, struct mailbox *mailbox, void (*ready)(void *arg),
+                      void *arg)
 {
     struct pipe *pipe = mem_alloc(sizeof(*pipe) + capacity);
     *pipe = (struct pipe){.refs = 1,
@@ -171,8 +172,8 @@ static bool has_bytes_or_end(const struct pipe *pipe)
     return pipe->used || pipe->ended;
 }
 
-// Locked; worker's side. Waits until `may_go` or the pipe is cut; cuts it itself when that takes too long, because a peer
-// that stalls would otherwise never learn that nobody waits for it any more.
+// Locked; worker's side. Waits until `may_go` or the pipe is cut; cuts it itself when that takes too long,
+// because a peer that stalls would otherwise never learn that nobody waits for it any more.
 static int wait_until(struct pipe *pipe, bool (*may_go)(const struct pipe *pipe), struct error *err)
 {
     struct timespec until = stall_limit(pipe);

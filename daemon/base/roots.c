@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Roots: the only way by which a path of a request becomes a descriptor. A root is opened once, at start; everything
-// later is opened beneath that descriptor, so what the name of the root points to meanwhile does not matter. Texts are
-// compared only to find the root; it is the kernel that keeps the walk inside (openat2(2)).
+// Roots: the only way by which a path of a request becomes a descriptor. A root is opened once, at start;
+// everything later is opened beneath that descriptor, so what the name of the root points to meanwhile does
+// not matter. Texts are compared only to find the root; it is the kernel that keeps the walk inside
+// (openat2(2)).
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -65,7 +66,8 @@ int roots_add(struct roots *roots, const char *path, struct error *err)
 {
     AUTO_FREE char *quoted = str_quote(path, 512);
     if (path[0] != '/')
-        return error_set(err, ERR_INVALID_REQUEST, "the %s \"%s\" must be an absolute path", roots->kind, quoted);
+        return error_set(err, ERR_INVALID_REQUEST, "the %s \"%s\" must be an absolute path", roots->kind,
+                         quoted);
     AUTO_CLOSE int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(err, errno, "the %s %s cannot be opened", roots->kind, quoted);
@@ -157,7 +159,8 @@ static int refuse(const struct roots *roots, const char *path, struct error *err
     CLEANUP(strbuf_free) struct strbuf list = STRBUF_INIT(4096);
     for (size_t i = 0; i < roots->count && i < 8; i++)
         strbuf_printf(&list, "%s%s", i ? ", " : "", roots->items[i].given);
-    error_set(err, ERR_PATH_NOT_ALLOWED, "%s lies outside every %s (%s)", quoted, roots->kind, strbuf_text(&list));
+    error_set(err, ERR_PATH_NOT_ALLOWED, "%s lies outside every %s (%s)", quoted, roots->kind,
+              strbuf_text(&list));
     error_hint(err, "Use a path below one of them, or start drayd with another %s.", roots->setting);
     return -1;
 }
@@ -202,8 +205,9 @@ static char *resolve(const char *path, int flags)
     return resolved ? mem_printf("%s/%s", resolved, name) : NULL;
 }
 
-// The kernel takes every absolute link for one that leads out. One that points back into the same root is followed by
-// its text; the walk is repeated beneath the root, so what changes meanwhile cannot lead out either.
+// The kernel takes every absolute link for one that leads out. One that points back into the same root is
+// followed by its text; the walk is repeated beneath the root, so what changes meanwhile cannot lead out
+// either.
 static int open_resolved(const struct root *root, const char *path, int flags, mode_t mode)
 {
     AUTO_FREE char *resolved = resolve(path, flags);
@@ -224,11 +228,14 @@ static int explain(const char *path, int errnum, struct error *err)
 {
     AUTO_FREE char *quoted = str_quote(path, 512);
     if (errnum == EXDEV)
-        return error_set(err, ERR_PATH_NOT_ALLOWED, "%s leads out of its root through a symbolic link", quoted);
+        return error_set(err, ERR_PATH_NOT_ALLOWED, "%s leads out of its root through a symbolic link",
+                         quoted);
     if (errnum == EACCES || errnum == EPERM)
-        return error_set(err, ERR_FORBIDDEN, "%s may not be opened by the user on whose behalf the job runs", quoted);
+        return error_set(err, ERR_FORBIDDEN, "%s may not be opened by the user on whose behalf the job runs",
+                         quoted);
     if (errnum == EAGAIN)
-        return error_set(err, ERR_SOURCE_CHANGED, "%s could not be opened: directories are renamed all the time", quoted);
+        return error_set(err, ERR_SOURCE_CHANGED,
+                         "%s could not be opened: directories are renamed all the time", quoted);
     return error_set_errno(err, errnum, "%s", quoted);
 }
 
@@ -252,7 +259,8 @@ int roots_open_parent(const struct roots *roots, const char *path, const char **
     const char *name = slash ? slash + 1 : rest;
     if (!*name || strcmp(name, ".") == 0) {
         AUTO_FREE char *quoted = str_quote(path, 512);
-        return error_set(err, ERR_PATH_NOT_ALLOWED, "%s names a directory; a name below it is needed", quoted);
+        return error_set(err, ERR_PATH_NOT_ALLOWED, "%s names a directory; a name below it is needed",
+                         quoted);
     }
     AUTO_FREE char *parent = mem_strndup(path, (size_t)(name - path));
     AUTO_FREE char *parent_rest = mem_strndup(rest, (size_t)(name - rest));

@@ -102,8 +102,9 @@ bool str_to_int64(const char *text, int64_t min, int64_t max, int64_t *ret)
     return true;
 }
 
-// Not to be shown as it is: C0 and C1 controls, and the characters that are invisible, break lines or turn the direction
-// of writing (U+200B–U+200F, U+2028–U+202E, U+2060–U+206F, U+FEFF), which can make a text look like another.
+// Not to be shown as it is: C0 and C1 controls, and the characters that are invisible, break lines or turn
+// the direction of writing (U+200B–U+200F, U+2028–U+202E, U+2060–U+206F, U+FEFF), which can make a text look
+// like another.
 static bool unprintable(const unsigned char *c, size_t step)
 {
     switch (step) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A growing text or byte buffer that is born with its maximum, so that nothing from outside can grow memory.
-// An append beyond the maximum sets `overflow`, changes nothing and is answered with -1; check it at the end or at
-// each call. `data` is always NUL-terminated once anything was appended (strbuf_text gives "" before).
+// An append beyond the maximum sets `overflow`, changes nothing and is answered with -1; check it at the end
+// or at each call. `data` is always NUL-terminated once anything was appended (strbuf_text gives "" before).
 #pragma once
 
 #include <stdarg.h>

@@ -32,7 +32,8 @@ struct bytes_reader {
     char bytes[];
 };
 
-static ssize_t bytes_read_at(struct reader_at *reader, void *buffer, size_t len, int64_t offset, struct error *err)
+static ssize_t bytes_read_at(struct reader_at *reader, void *buffer, size_t len, int64_t offset,
+                             struct error *err)
 {
     (void)err;
     struct bytes_reader *self = container_of(reader, struct bytes_reader, base);
@@ -60,7 +61,8 @@ struct fd_reader {
     int fd;
 };
 
-static ssize_t fd_read_at(struct reader_at *reader, void *buffer, size_t len, int64_t offset, struct error *err)
+static ssize_t fd_read_at(struct reader_at *reader, void *buffer, size_t len, int64_t offset,
+                          struct error *err)
 {
     struct fd_reader *self = container_of(reader, struct fd_reader, base);
     size_t used = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Byte sources and sinks: what layers, blobs, layout and registry have in common and how `images` plugs them together.
-// All calls block, on the one worker that holds the object. Errors are sticky, each sink sees to that; it publishes
-// nothing unless its `finish` succeeded.
+// Byte sources and sinks: what layers, blobs, layout and registry have in common and how `images` plugs them
+// together. All calls block, on the one worker that holds the object. Errors are sticky, each sink sees to
+// that; it publishes nothing unless its `finish` succeeded.
 #pragma once
 
 #include <stddef.h>
@@ -18,13 +18,13 @@ struct reader_at {
     int64_t size;
 };
 struct reader_at_ops {
-    // Up to len bytes at offset; 0 at the end (size, or where the source ends before it), -1 with err. Never short in
-    // the middle.
+    // Up to len bytes at offset; 0 at the end (size, or where the source ends before it), -1 with err. Never
+    // short in the middle.
     ssize_t (*read_at)(struct reader_at *reader, void *buffer, size_t len, int64_t offset, struct error *err);
     void (*close)(struct reader_at *reader); // frees, ends the lease
 };
 ssize_t reader_at_read(struct reader_at *reader, void *buffer, size_t len, int64_t offset, struct error *err);
-void reader_at_close(struct reader_at *reader); // NULL is fine
+void reader_at_close(struct reader_at *reader);                   // NULL is fine
 struct reader_at *reader_at_bytes(const void *bytes, size_t len); // copies
 struct reader_at *reader_at_fd(int fd, int64_t size);             // takes the descriptor
 
