@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Answers that come later. What must hold: the engine calls back exactly once, so a struct answer is freed exactly once,
-// whether or not somebody is left to hear it.
+// Answers that come later. What must hold: the engine calls back exactly once, so a struct answer is freed
+// exactly once, whether or not somebody is left to hear it.
 #include "handlers/answer.h"
 
 #include "base/id.h"

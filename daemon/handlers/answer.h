@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What most handlers share: who asks, and answers that come later while the client may be gone meanwhile. Loop only.
+// What most handlers share: who asks, and answers that come later while the client may be gone meanwhile.
+// Loop only.
 #pragma once
 
 #include "handlers/app.h"
@@ -8,8 +9,8 @@
 
 struct engine_caller answer_caller(const struct request *request);
 
-// A request whose answer comes from a callback. The callback ends it with one of the calls below, which reply if the client
-// is still there; then it is freed.
+// A request whose answer comes from a callback. The callback ends it with one of the calls below, which reply
+// if the client is still there; then it is freed.
 struct answer {
     struct request *request; // NULL: the client left
     struct app *app;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What handlers are given: borrowed pointers to the rooms they may ask. Filled by daemon.c before the server listens; all of
-// it outlives the server.
+// What handlers are given: borrowed pointers to the rooms they may ask. Filled by daemon.c before the server
+// listens; all of it outlives the server.
 #pragma once
 
 #include "http/router.h"
@@ -14,15 +14,15 @@ struct image_context;
 
 struct app {
     struct engine *engine;
-    struct image_context *images;     // checks specs, answers queries
+    struct image_context *images; // checks specs, answers queries
     struct blob_store *blobs;
     struct credentials *credentials;
-    const char *contexts_directory;   // uploaded build contexts
+    const char *contexts_directory; // uploaded build contexts
     int64_t started_wall_ms;
     bool (*ready)(void *arg, struct error *err); // for /readyz; NULL: ready
     void *ready_arg;
-    const struct server *server;      // for /metrics; NULL: none
+    const struct server *server; // for /metrics; NULL: none
 };
 
-extern const struct route app_routes[];      // routes.c
-extern const char *const app_page_paths[];   // routes.c, for server_options.page_paths
+extern const struct route app_routes[];    // routes.c
+extern const char *const app_page_paths[]; // routes.c, for server_options.page_paths

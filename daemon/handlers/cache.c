@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GET /v1/cache, GET /v1/cache/blobs, POST /v1/cache/prune: the local blob store as seen from outside. Listing and pruning
-// touch the disk for a moment only (the index is in memory, evicting unlinks files).
+// GET /v1/cache, GET /v1/cache/blobs, POST /v1/cache/prune: the local blob store as seen from outside.
+// Listing and pruning touch the disk for a moment only (the index is in memory, evicting unlinks files).
 #include "base/mem.h"
 #include "blobs/blob_store.h"
 #include "handlers/answer.h"
@@ -14,9 +14,9 @@ static json_t *stats_json(struct blob_store *store)
     struct blob_store_stats stats;
     blob_store_stats(store, &stats);
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "blobs", (json_int_t)stats.blobs, "bytes",
-                     (json_int_t)stats.bytes, "max_bytes", (json_int_t)stats.max_bytes, "hits", (json_int_t)stats.hits,
-                     "misses", (json_int_t)stats.misses, "evictions", (json_int_t)stats.evictions, "quarantined",
-                     (json_int_t)stats.quarantined);
+                     (json_int_t)stats.bytes, "max_bytes", (json_int_t)stats.max_bytes, "hits",
+                     (json_int_t)stats.hits, "misses", (json_int_t)stats.misses, "evictions",
+                     (json_int_t)stats.evictions, "quarantined", (json_int_t)stats.quarantined);
 }
 
 void cache_get(struct request *request, void *arg)

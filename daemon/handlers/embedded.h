@@ -7,6 +7,6 @@
 
 extern const unsigned char embedded_openapi[]; // JSON
 extern const size_t embedded_openapi_len;
-extern const unsigned char embedded_page[];    // HTML
+extern const unsigned char embedded_page[]; // HTML
 extern const size_t embedded_page_len;
-extern const char embedded_page_csp[];         // Content-Security-Policy with the hashes of its script and style
+extern const char embedded_page_csp[]; // Content-Security-Policy with the hashes of its script and style

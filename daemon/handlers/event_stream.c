@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Between an event_reader and a streamed reply. What must hold: the reader is closed exactly once, also when the client
-// leaves while it is being opened; a follower that ends without job.finished because the daemon stops is cut, not
-// completed, so that the client knows to resume; a stream that sleeps holds no buffer.
+// Between an event_reader and a streamed reply. What must hold: the reader is closed exactly once, also when
+// the client leaves while it is being opened; a follower that ends without job.finished because the daemon
+// stops is cut, not completed, so that the client knows to resume; a stream that sleeps holds no buffer.
 #include "handlers/event_stream.h"
 
 #include <string.h>
@@ -16,12 +16,12 @@ enum { AHEAD_BYTES = 8 * 1024, EVENT_BYTES_MAX = 64 << 20 };
 
 struct event_stream {
     struct app *app;
-    struct request *request;      // while opening
+    struct request *request; // while opening
     struct event_stream_form form;
     struct event_reader *reader;
     struct stream *stream;
     struct render *render;
-    struct event *first;          // taken before the reply, to see whether there is anything
+    struct event *first; // taken before the reply, to see whether there is anything
     struct strbuf out;
     size_t sent;
     bool finished, ended;
@@ -43,9 +43,10 @@ static int read_text_form(const struct request *request, struct event_stream_for
 
 static enum render_kind kind_wanted(const struct request *request)
 {
-    static const char *const offered[] = {"application/x-ndjson", "application/jsonl",  "text/event-stream",
-                                          "text/plain",           "application/json", NULL};
-    static const enum render_kind kinds[] = {RENDER_NDJSON, RENDER_NDJSON, RENDER_SSE, RENDER_TEXT, RENDER_ARRAY};
+    static const char *const offered[] = {"application/x-ndjson", "application/jsonl", "text/event-stream",
+                                          "text/plain",           "application/json",  NULL};
+    static const enum render_kind kinds[] = {RENDER_NDJSON, RENDER_NDJSON, RENDER_SSE, RENDER_TEXT,
+                                             RENDER_ARRAY};
     int choice = request_accepts(request, offered);
     return choice < 0 ? RENDER_NDJSON : kinds[choice];
 }
@@ -78,20 +79,24 @@ int event_stream_form_of_all(const struct request *request, struct event_stream_
 {
     static const char *const allowed[] = {"after", NULL};
     *ret = (struct event_stream_form){.kind = kind_wanted(request), .status = 200};
-    if (request_check_query(request, allowed, err) != 0 || read_position(request, "after", -1, &ret->after, err) != 0)
+    if (request_check_query(request, allowed, err) != 0 ||
+        read_position(request, "after", -1, &ret->after, err) != 0)
         return -1;
     ret->follow = ret->kind != RENDER_ARRAY;
     return 0;
 }
 
-int event_stream_form_of_submit(const struct request *request, struct event_stream_form *ret, struct error *err)
+int event_stream_form_of_submit(const struct request *request, struct event_stream_form *ret,
+                                struct error *err)
 {
     static const char *const allowed[] = {"tty", "cols", NULL};
     static const char *const offered[] = {"application/json",  "application/x-ndjson", "application/jsonl",
                                           "text/event-stream", "text/plain",           NULL};
-    static const enum render_kind kinds[] = {RENDER_NONE, RENDER_NDJSON, RENDER_NDJSON, RENDER_SSE, RENDER_TEXT};
+    static const enum render_kind kinds[] = {RENDER_NONE, RENDER_NDJSON, RENDER_NDJSON, RENDER_SSE,
+                                             RENDER_TEXT};
     int choice = request_accepts(request, offered);
-    *ret = (struct event_stream_form){.kind = choice < 0 ? RENDER_NONE : kinds[choice], .status = 202, .follow = true};
+    *ret = (struct event_stream_form){
+        .kind = choice < 0 ? RENDER_NONE : kinds[choice], .status = 202, .follow = true};
     if (request_check_query(request, allowed, err) != 0)
         return -1;
     return read_text_form(request, ret, err);
@@ -194,11 +199,13 @@ static void wake(void *arg)
 
 static void refuse(struct event_stream *s, const struct error *err, int64_t oldest_seq)
 {
-    json_t *more = err->code == ERR_EVENTS_EXPIRED ? json_pack("{s:I}", "oldest_seq", (json_int_t)oldest_seq) : NULL;
+    json_t *more =
+        err->code == ERR_EVENTS_EXPIRED ? json_pack("{s:I}", "oldest_seq", (json_int_t)oldest_seq) : NULL;
     reply_problem_with(s->request, err, more);
 }
 
-// A browser that asks again for a log it has read to the end is told to stop (HTML, server-sent events, status 204).
+// A browser that asks again for a log it has read to the end is told to stop (HTML, server-sent events,
+// status 204).
 static bool nothing_left(struct event_stream *s)
 {
     enum event_next next;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// POST /v1/jobs. What can be judged from the text alone is judged here. `auth` is parted from the rest first, so that the
-// spec that is judged, journalled and shown never holds it.
+// POST /v1/jobs. What can be judged from the text alone is judged here. `auth` is parted from the rest first,
+// so that the spec that is judged, journalled and shown never holds it.
 #include <string.h>
 
 #include "base/digest.h"
@@ -20,8 +20,8 @@ static int check_key(const char *key, struct error *err)
         printable = printable && key[i] > 0x20 && key[i] < 0x7f;
     if (printable && len > 0 && len <= KEY_LEN_MAX)
         return 0;
-    return error_set(err, ERR_INVALID_REQUEST, "Idempotency-Key must have 1 to %d printable characters without spaces",
-                     KEY_LEN_MAX);
+    return error_set(err, ERR_INVALID_REQUEST,
+                     "Idempotency-Key must have 1 to %d printable characters without spaces", KEY_LEN_MAX);
 }
 
 // Everything of the body but `auth`. New reference.

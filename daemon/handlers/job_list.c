@@ -32,7 +32,8 @@ static int read_label(const char *text, struct engine_list *filter, char **ret_k
     return 0;
 }
 
-static int read_filter(const struct request *request, struct engine_list *filter, char **ret_key, struct error *err)
+static int read_filter(const struct request *request, struct engine_list *filter, char **ret_key,
+                       struct error *err)
 {
     static const char *const allowed[] = {"state", "kind", "label", "limit", "cursor", NULL};
     int64_t limit;
@@ -48,8 +49,9 @@ static int read_filter(const struct request *request, struct engine_list *filter
     };
     const char *label = request_query(request, "label");
     if (filter->state && !state_known(filter->state))
-        return error_set(err, ERR_INVALID_REQUEST,
-                         "Query parameter \"state\" must be queued, running, cancelling, succeeded, failed or cancelled");
+        return error_set(
+            err, ERR_INVALID_REQUEST,
+            "Query parameter \"state\" must be queued, running, cancelling, succeeded, failed or cancelled");
     if (filter->cursor && !id_valid(filter->cursor))
         return error_set(err, ERR_INVALID_REQUEST, "Query parameter \"cursor\" is not a `next` of this list");
     return label ? read_label(label, filter, ret_key, err) : 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// POST /v1/jobs/{id}/retry: the spec of a terminal job as a new job. Inline credentials were wiped when the first one
-// ended, so a job that had some needs them again: body {"auth": {…}}.
+// POST /v1/jobs/{id}/retry: the spec of a terminal job as a new job. Inline credentials were wiped when the
+// first one ended, so a job that had some needs them again: body {"auth": {…}}.
 #include "base/mem.h"
 #include "handlers/job_submit.h"
 #include "handlers/operations.h"
@@ -25,8 +25,8 @@ static int submit_again(const struct retrying *retrying, const json_t *old, stru
     const json_t *spec = json_object_get(old, "spec");
     struct job_envelope envelope;
     if (json_get_bool(old, "had_auth", false) && !retrying->auth) {
-        error_set(err, ERR_AUTH_REQUIRED, "Job %s carried credentials, which are forgotten once a job has ended",
-                  retrying->id);
+        error_set(err, ERR_AUTH_REQUIRED,
+                  "Job %s carried credentials, which are forgotten once a job has ended", retrying->id);
         error_hint(err, "Send them again: {\"auth\": {\"REGISTRY\": {…}}}");
         return -1;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Called by job_create and job_retry once the body was judged. The engine calls back when the job is durable; by then the
-// client may be gone, and the job lives on all the same.
+// Called by job_create and job_retry once the body was judged. The engine calls back when the job is durable;
+// by then the client may be gone, and the job lives on all the same.
 #include "handlers/job_submit.h"
 
 #include <string.h>

@@ -45,8 +45,7 @@ char *job_text_table(const json_t *list)
     size_t i;
     json_t *job;
     strbuf_puts(&out, "JOB                        STATE      DONE  CREATED                   WHAT\n");
-    json_array_foreach(json_object_get(list, "items"), i, job)
-    {
+    json_array_foreach(json_object_get(list, "items"), i, job) {
         const char *id = json_get_string(job, "id"), *state = json_get_string(job, "state");
         const char *created = json_get_string(job, "created_at");
         strbuf_printf(&out, "%-26s %-10s ", id ? id : "", state ? state : "");
@@ -75,8 +74,7 @@ static void put_refs(struct strbuf *out, const json_t *result)
 {
     size_t i;
     json_t *ref;
-    json_array_foreach(json_object_get(result, "refs"), i, ref)
-    {
+    json_array_foreach(json_object_get(result, "refs"), i, ref) {
         strbuf_puts(out, "ref        ");
         text_put(out, json_string_value(ref), 512);
         strbuf_putc(out, '\n');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Folds events (api/events.md) into what a terminal shows. Events are the daemon's own, but names in them came from
-// outside: they are quoted where they are printed, and nothing here grows without bound.
+// Folds events (api/events.md) into what a terminal shows. Events are the daemon's own, but names in them
+// came from outside: they are quoted where they are printed, and nothing here grows without bound.
 #include "handlers/job_view.h"
 
 #include <stdio.h>
@@ -115,7 +115,8 @@ static struct view_blob *add_blob(struct job_view *view, const char *name, int64
     return blob;
 }
 
-// A layer is packed before it has a target, then uploaded to each: the row without one becomes the row of the first.
+// A layer is packed before it has a target, then uploaded to each: the row without one becomes the row of the
+// first.
 static struct view_blob *find_blob(struct job_view *view, const char *name, int64_t target)
 {
     struct view_blob *loose = NULL;
@@ -158,8 +159,7 @@ static void apply_plan(struct job_view *view, const json_t *event)
     size_t i;
     json_t *member;
     view->bytes_total = json_get_int(event, "bytes_total", view->bytes_total);
-    json_array_foreach(json_object_get(event, "blobs"), i, member)
-    {
+    json_array_foreach(json_object_get(event, "blobs"), i, member) {
         struct view_blob *blob = blob_of(view, member);
         if (!blob)
             return;

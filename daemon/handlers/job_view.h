@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A job as its events tell it, for rendering: what blobs there are, how far each has come, what became of it. Bounded: of
-// very many blobs the first ones are kept, the totals are those of the daemon anyway.
+// A job as its events tell it, for rendering: what blobs there are, how far each has come, what became of it.
+// Bounded: of very many blobs the first ones are kept, the totals are those of the daemon anyway.
 #pragma once
 
 #include <stdbool.h>
@@ -14,17 +14,17 @@ enum { JOB_VIEW_BLOBS_MAX = 4096 };
 
 struct view_blob {
     char *blob;
-    int64_t target;       // index or -1
-    char name[13];        // first digits of the digest, or the label
+    int64_t target; // index or -1
+    char name[13];  // first digits of the digest, or the label
     char role[12];
     char state[16];
-    char *note;           // "(from …)", "retry …", or NULL
-    int64_t size;         // -1 unknown
+    char *note;   // "(from …)", "retry …", or NULL
+    int64_t size; // -1 unknown
     int64_t current, rate_bps;
 };
 
 struct job_view {
-    char *title;          // "copy SOURCE -> TARGET", "" without a spec
+    char *title;                       // "copy SOURCE -> TARGET", "" without a spec
     int64_t least_target, most_target; // of all blobs; equal: one destination, nothing to tell apart
     struct view_blob *blobs;
     size_t n_blobs;

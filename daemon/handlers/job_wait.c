@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Used by job_get (?wait) and job_create (Prefer: wait). A wait that is cancelled does not call back, so the answer is
-// freed here; one that calls back at once returns no ticket.
+// Used by job_get (?wait) and job_create (Prefer: wait). A wait that is cancelled does not call back, so the
+// answer is freed here; one that calls back at once returns no ticket.
 #include "handlers/job_wait.h"
 
 #include <string.h>
@@ -43,7 +43,8 @@ void job_wait(struct answer *answer, const char *id, int64_t wait_ms, engine_jso
     }
     struct waiting *waiting = mem_new(struct waiting);
     *waiting = (struct waiting){.answer = answer, .done = done};
-    struct engine_wait *ticket = engine_wait_start(answer->app->engine, id, &caller, wait_ms, finished, waiting);
+    struct engine_wait *ticket =
+        engine_wait_start(answer->app->engine, id, &caller, wait_ms, finished, waiting);
     if (!ticket)
         return; // has called back
     waiting->ticket = ticket;

@@ -19,7 +19,8 @@ static void single(struct strbuf *out, const char *name, const char *type, const
     strbuf_printf(out, "%s %lld\n", name, (long long)value);
 }
 
-static void labelled(struct strbuf *out, const char *name, const char *label, const char *label_value, int64_t value)
+static void labelled(struct strbuf *out, const char *name, const char *label, const char *label_value,
+                     int64_t value)
 {
     strbuf_printf(out, "%s{%s=\"%s\"} %lld\n", name, label, label_value, (long long)value);
 }
@@ -61,7 +62,8 @@ static void put_server(struct strbuf *out, const struct server *server)
     single(out, "dray_http_connections", "gauge", "Open connections.", stats.connections);
     single(out, "dray_event_streams", "gauge", "Open streams.", stats.streams);
     single(out, "dray_http_refused_total", "counter", "Requests refused at the door.", stats.refused);
-    single(out, "dray_http_cut_total", "counter", "Connections cut because the client was too slow or gone.", stats.cut);
+    single(out, "dray_http_cut_total", "counter", "Connections cut because the client was too slow or gone.",
+           stats.cut);
     head(out, "dray_http_requests_total", "counter", "Answers by class of status.");
     for (int i = 2; i <= 5; i++)
         labelled(out, "dray_http_requests_total", "code", classes[i], stats.status_class[i]);
@@ -75,7 +77,8 @@ void metrics_get(struct request *request, void *arg)
         return;
     head(&out, "dray_build_info", "gauge", "Always 1.");
     labelled(&out, "dray_build_info", "version", DRAY_VERSION, 1);
-    single(&out, "process_start_time_seconds", "gauge", "Start of the process, Unix time.", app->started_wall_ms / 1000);
+    single(&out, "process_start_time_seconds", "gauge", "Start of the process, Unix time.",
+           app->started_wall_ms / 1000);
     put_engine(&out, app->engine);
     if (app->blobs)
         put_cache(&out, app->blobs);

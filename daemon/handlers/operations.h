@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The handlers, one per operation of api/openapi.yaml, each in the file of its name. All have the signature of
-// struct route: they answer exactly once, now or later, on the loop.
+// The handlers, one per operation of api/openapi.yaml, each in the file of its name. All have the signature
+// of struct route: they answer exactly once, now or later, on the loop.
 #pragma once
 
 #include "base/json.h"

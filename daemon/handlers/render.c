@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One event source, five encodings. JSON lines are passed on as they were made; only text and bars read them again.
-// Called by event_stream.c in the order of the events.
+// One event source, five encodings. JSON lines are passed on as they were made; only text and bars read them
+// again. Called by event_stream.c in the order of the events.
 #include "handlers/render.h"
 
 #include <string.h>
@@ -16,9 +16,9 @@ struct render {
     enum render_kind kind;
     int cols;
     bool all_jobs;
-    bool begun;          // SSE: retry was told; array: the bracket is open
-    bool changed;        // bars: something to draw
-    int lines;           // bars: drawn and still standing
+    bool begun;   // SSE: retry was told; array: the bracket is open
+    bool changed; // bars: something to draw
+    int lines;    // bars: drawn and still standing
     struct job_view view;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One event after the other into bytes: a line of JSON, a server-sent event, an element of an array, lines for people, or
-// bars that redraw themselves on a terminal. A renderer belongs to one stream. Loop only.
+// One event after the other into bytes: a line of JSON, a server-sent event, an element of an array, lines
+// for people, or bars that redraw themselves on a terminal. A renderer belongs to one stream. Loop only.
 #pragma once
 
 #include "base/strbuf.h"
@@ -13,7 +13,8 @@ enum { RENDER_COLS_MIN = 60, RENDER_COLS_MAX = 400, RENDER_COLS_DEFAULT = 80 };
 
 struct render;
 
-// all_jobs: ids are cursors, lines of text name their job. spec: of the one job, may be NULL; borrowed for the call.
+// all_jobs: ids are cursors, lines of text name their job. spec: of the one job, may be NULL; borrowed for
+// the call.
 struct render *render_new(enum render_kind kind, int cols, bool all_jobs, const json_t *spec);
 void render_free(struct render *render);
 const char *render_content_type(enum render_kind kind);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bars on a terminal: the cursor goes up over what was drawn, each line is overwritten and cleared to its end, what is
-// left below is erased. Only a screenful is drawn: active blobs first, the settled ones counted. Called by render.c.
+// Bars on a terminal: the cursor goes up over what was drawn, each line is overwritten and cleared to its
+// end, what is left below is erased. Only a screenful is drawn: active blobs first, the settled ones counted.
+// Called by render.c.
 #include "handlers/render_text.h"
 
 #include <string.h>
@@ -16,7 +17,8 @@ static void put_bar(struct strbuf *out, const struct view_blob *blob, int width)
     bool moved = strcmp(blob->state, "done") == 0 || !view_blob_settled(blob);
     int full = 0;
     if (moved && blob->size > 0)
-        full = blob->current >= blob->size ? width : (int)((double)blob->current / (double)blob->size * width);
+        full =
+            blob->current >= blob->size ? width : (int)((double)blob->current / (double)blob->size * width);
     strbuf_putc(out, '[');
     for (int i = 0; i < width; i++)
         strbuf_putc(out, !moved ? '-' : i < full ? '=' : i == full && full > 0 ? '>' : ' ');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Event lines for people. The last line of every finished job is `result: STATE exit=N digest=… ref=…`, which scripts
-// read; everything before it is for eyes. Called by render.c with events in order.
+// Event lines for people. The last line of every finished job is `result: STATE exit=N digest=… ref=…`, which
+// scripts read; everything before it is for eyes. Called by render.c with events in order.
 #include "handlers/render_text.h"
 
 #include <stdio.h>
@@ -63,11 +63,9 @@ static void put_refs(const json_t *refs, struct strbuf *out)
 {
     size_t i;
     json_t *ref;
-    json_array_foreach(refs, i, ref)
-    {
+    json_array_foreach(refs, i, ref) {
         const char *text = json_string_value(ref);
-        if (i < REFS_MAX && text && !strpbrk(text, " \t"))
-        {
+        if (i < REFS_MAX && text && !strpbrk(text, " \t")) {
             strbuf_puts(out, " ref=");
             text_put(out, text, 512);
         }
@@ -125,7 +123,8 @@ static void put_finished(const json_t *event, struct strbuf *out)
     strbuf_putc(out, '\n');
 }
 
-static void put_lifecycle(const struct job_view *view, const char *type, const json_t *event, struct strbuf *out)
+static void put_lifecycle(const struct job_view *view, const char *type, const json_t *event,
+                          struct strbuf *out)
 {
     const char *id = json_get_string(event, "job");
     int64_t attempt = json_get_int(event, "attempt", 1), position = json_get_int(event, "position", 0);
@@ -159,8 +158,8 @@ static void put_plan(const json_t *event, struct strbuf *out)
     strbuf_putc(out, '\n');
 }
 
-void render_text_event(struct job_view *view, const char *type, const json_t *event, const char *prefix, bool bars,
-                       struct strbuf *out)
+void render_text_event(struct job_view *view, const char *type, const json_t *event, const char *prefix,
+                       bool bars, struct strbuf *out)
 {
     size_t before = out->len;
     const struct view_blob *blob = job_view_apply(view, type, event);

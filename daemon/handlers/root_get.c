@@ -7,9 +7,10 @@
 
 static json_t *links(void)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "jobs", "/v1/jobs", "events", "/v1/events", "cache",
-                     "/v1/cache", "credentials", "/v1/credentials", "version", "/v1/version", "openapi", "/openapi.json",
-                     "metrics", "/metrics", "health", "/healthz", "ready", "/readyz");
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "jobs", "/v1/jobs", "events",
+                     "/v1/events", "cache", "/v1/cache", "credentials", "/v1/credentials", "version",
+                     "/v1/version", "openapi", "/openapi.json", "metrics", "/metrics", "health", "/healthz",
+                     "ready", "/readyz");
 }
 
 void root_get(struct request *request, void *app)

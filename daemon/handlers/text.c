@@ -34,7 +34,8 @@ void text_ratio(struct strbuf *out, int64_t done, int64_t total)
 {
     double divisor;
     size_t unit = unit_of(total > done ? total : done, &divisor);
-    strbuf_printf(out, "%.*f/%.*f %s", unit > 0, (double)done / divisor, unit > 0, (double)total / divisor, units[unit]);
+    strbuf_printf(out, "%.*f/%.*f %s", unit > 0, (double)done / divisor, unit > 0, (double)total / divisor,
+                  units[unit]);
 }
 
 void text_duration(struct strbuf *out, int64_t ms)

@@ -10,8 +10,8 @@
 
 json_t *version_features(void)
 {
-    static const char *const features[] = {"jobs",          "events",      "events-sse", "events-text", "wait",
-                                           "idempotency-key", "cache", "credentials"};
+    static const char *const features[] = {"jobs", "events",          "events-sse", "events-text",
+                                           "wait", "idempotency-key", "cache",      "credentials"};
     json_t *list = json_array();
     for (const struct job_ops *const *kind = image_job_kinds; *kind; kind++)
         json_array_append_new(list, json_sprintf("job-%s", (*kind)->kind));
@@ -28,7 +28,8 @@ void version_get(struct request *request, void *arg)
         return;
     clock_format(app->started_wall_ms, started);
     reply_json(request, 200,
-               json_pack("{s:s, s:s, s:s, s:o, s:I, s:I}", "name", "dray", "version", DRAY_VERSION, "started_at", started,
-                         "features", version_features(), "uptime_s",
-                         (json_int_t)((clock_wall_ms() - app->started_wall_ms) / 1000), "pid", (json_int_t)getpid()));
+               json_pack("{s:s, s:s, s:s, s:o, s:I, s:I}", "name", "dray", "version", DRAY_VERSION,
+                         "started_at", started, "features", version_features(), "uptime_s",
+                         (json_int_t)((clock_wall_ms() - app->started_wall_ms) / 1000), "pid",
+                         (json_int_t)getpid()));
 }

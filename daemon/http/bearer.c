@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What must hold: the time of a comparison does not depend on how much of a guess is right (both sides are hashed first),
-// a missing token does not use up the allowance, and the token never appears in a text.
+// What must hold: the time of a comparison does not depend on how much of a guess is right (both sides are
+// hashed first), a missing token does not use up the allowance, and the token never appears in a text.
 #include "http/bearer.h"
 
 #include <errno.h>
@@ -122,10 +122,12 @@ static void refill(struct bearer *bearer, int64_t now_ms)
     if (due <= 0)
         return;
     bearer->refilled_ms += due * WRONG_REFILL_MS;
-    bearer->allowance = due >= WRONG_ALLOWED - bearer->allowance ? WRONG_ALLOWED : bearer->allowance + (int)due;
+    bearer->allowance =
+        due >= WRONG_ALLOWED - bearer->allowance ? WRONG_ALLOWED : bearer->allowance + (int)due;
 }
 
-enum bearer_verdict bearer_check(struct bearer *bearer, const char *authorization, bool basic, bool trusted, int64_t now_ms)
+enum bearer_verdict bearer_check(struct bearer *bearer, const char *authorization, bool basic, bool trusted,
+                                 int64_t now_ms)
 {
     if (!authorization)
         return BEARER_MISSING;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rules of the door, one function each, called in order for the head of every request before it is routed. What must
-// hold: nothing here depends on the path's meaning, nothing here has a side effect, and what passes has exactly one
-// reading of its framing, target and host.
+// The rules of the door, one function each, called in order for the head of every request before it is
+// routed. What must hold: nothing here depends on the path's meaning, nothing here has a side effect, and
+// what passes has exactly one reading of its framing, target and host.
 #include "http/guard.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 
 // Fields that decide something and therefore may stand once only.
 static const char *const single_fields[] = {
-    "Host",   "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization",   "Origin",
+    "Host",    "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization", "Origin",
     "Referer", "Sec-Fetch-Site", "Idempotency-Key",   "Prefer",       "Last-Event-ID", "X-Request-Id",
 };
 
@@ -40,7 +40,8 @@ static size_t count_fields(const struct guard_head *head, const char *name)
 // RFC 9110 section 5.6.2.
 static bool is_token(const char *text)
 {
-    static const char letters[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    static const char letters[] =
+        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     return *text && text[strspn(text, letters)] == '\0';
 }
 
@@ -55,8 +56,8 @@ static bool has_control(const char *text)
 static int check_limits(const struct guard_head *head, struct error *err)
 {
     if (head->head_bytes > GUARD_HEAD_BYTES_MAX)
-        return error_set(err, ERR_TOO_LARGE, "The request's head has %zu bytes; the limit is %d", head->head_bytes,
-                         GUARD_HEAD_BYTES_MAX);
+        return error_set(err, ERR_TOO_LARGE, "The request's head has %zu bytes; the limit is %d",
+                         head->head_bytes, GUARD_HEAD_BYTES_MAX);
     if (head->n_fields > GUARD_FIELDS_MAX)
         return error_set(err, ERR_TOO_LARGE, "The request has more than %d header fields", GUARD_FIELDS_MAX);
     if (strlen(head->target) > GUARD_TARGET_MAX)
@@ -82,13 +83,14 @@ static int check_fields(const struct guard_head *head, struct error *err)
     }
     for (size_t i = 0; i < sizeof(single_fields) / sizeof(*single_fields); i++)
         if (count_fields(head, single_fields[i]) > 1)
-            return error_set(err, ERR_INVALID_REQUEST, "Header field %s stands more than once", single_fields[i]);
+            return error_set(err, ERR_INVALID_REQUEST, "Header field %s stands more than once",
+                             single_fields[i]);
     return 0;
 }
 
-// The parser in front of us drops what follows a NUL and mixes up folded lines. Both change the size of the head against
-// what its parts add up to: each field costs its name, its value, a colon, at most one space and a line end. (A single
-// bare line feed cannot be told from a missing space; RFC 9112 section 2.2 allows it.)
+// The parser in front of us drops what follows a NUL and mixes up folded lines. Both change the size of the
+// head against what its parts add up to: each field costs its name, its value, a colon, at most one space and
+// a line end. (A single bare line feed cannot be told from a missing space; RFC 9112 section 2.2 allows it.)
 static int check_size_adds_up(const struct guard_head *head, struct error *err)
 {
     size_t least = strlen(head->method) + strlen(head->target) + strlen(head->version) + 2 + 2 + 2;
@@ -96,15 +98,17 @@ static int check_size_adds_up(const struct guard_head *head, struct error *err)
         least += strlen(head->fields[i].name) + 1 + strlen(head->fields[i].value) + 2;
     if (head->head_bytes >= least && head->head_bytes <= least + head->n_fields)
         return 0;
-    return error_set(err, ERR_INVALID_REQUEST,
-                     "The request's head contains NUL bytes, bare line feeds, folded lines or surplus white space");
+    return error_set(
+        err, ERR_INVALID_REQUEST,
+        "The request's head contains NUL bytes, bare line feeds, folded lines or surplus white space");
 }
 
 static int check_target(const struct guard_head *head, struct error *err)
 {
     const char *target = head->target;
     if (target[0] != '/' || target[1] == '/')
-        return error_set(err, ERR_INVALID_REQUEST, "The request target must be a path and query that begins with one '/'");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "The request target must be a path and query that begins with one '/'");
     const char *query = strchr(target, '?');
     size_t path_len = query ? (size_t)(query - target) : strlen(target);
     for (size_t i = 0; i < path_len; i++)
@@ -128,9 +132,11 @@ static int check_framing(const struct guard_head *head, struct error *err)
     const char *length = field(head, "Content-Length");
     int64_t ignored;
     if (coding && length)
-        return error_set(err, ERR_INVALID_REQUEST, "Content-Length and Transfer-Encoding contradict each other");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "Content-Length and Transfer-Encoding contradict each other");
     if (coding && !str_equal_case(coding, "chunked"))
-        return error_set(err, ERR_INVALID_REQUEST, "Transfer-Encoding other than \"chunked\" is not supported");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "Transfer-Encoding other than \"chunked\" is not supported");
     if (length && (!all_digits(length) || !str_to_int64(length, 0, INT64_MAX, &ignored)))
         return error_set(err, ERR_INVALID_REQUEST, "Content-Length is not a number");
     return 0;
@@ -203,7 +209,8 @@ bool guard_page_may_ask(const struct guard *guard, const char *method, const cha
     return false;
 }
 
-// "http://HOST" and then the end (Origin) or a path (Referer), where HOST is what this request itself asked for.
+// "http://HOST" and then the end (Origin) or a path (Referer), where HOST is what this request itself asked
+// for.
 static bool is_own_origin(const char *value, const char *host, bool with_path)
 {
     size_t len = strlen(host);
@@ -212,7 +219,8 @@ static bool is_own_origin(const char *value, const char *host, bool with_path)
     return value[7 + len] == '\0' || (with_path && value[7 + len] == '/');
 }
 
-// What a browser sends along tells who asks. Pages of others get nothing; our own page may read what it shows.
+// What a browser sends along tells who asks. Pages of others get nothing; our own page may read what it
+// shows.
 static int check_origin(const struct guard *guard, const struct guard_head *head, struct error *err)
 {
     const char *host = field(head, "Host");
@@ -223,12 +231,15 @@ static int check_origin(const struct guard *guard, const struct guard_head *head
         return 0; // typed by a person
     if (!origin && !referer && !site)
         return 0; // not a browser
-    bool own = (!origin || is_own_origin(origin, host, false)) && (!referer || is_own_origin(referer, host, true)) &&
+    bool own = (!origin || is_own_origin(origin, host, false)) &&
+               (!referer || is_own_origin(referer, host, true)) &&
                (!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0);
     if (own && guard_page_may_ask(guard, head->method, head->target))
         return 0;
     error_set(err, ERR_FORBIDDEN_ORIGIN, "The request comes from a web page, as its %s header field tells",
-              origin ? "Origin" : referer ? "Referer" : "Sec-Fetch-Site");
+              origin    ? "Origin"
+              : referer ? "Referer"
+                        : "Sec-Fetch-Site");
     error_hint(err, "Browsers may only open the status page at /; programs must not send this field");
     return -1;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The door. Judges the head of a request before any route is looked at, from plain facts, so that its rules are a table
-// in a test. Every refusal is without side effect. Rules: RFC 9112 sections 3.2 (Host, origin-form), 6.1 and 6.3 (one
-// framing); the Fetch Metadata and Origin rules against pages in a browser; advisories CVE-2018-5702, CVE-2024-28224,
-// CVE-2022-41924 (DNS rebinding).
+// The door. Judges the head of a request before any route is looked at, from plain facts, so that its rules
+// are a table in a test. Every refusal is without side effect. Rules: RFC 9112 sections 3.2 (Host,
+// origin-form), 6.1 and 6.3 (one framing); the Fetch Metadata and Origin rules against pages in a browser;
+// advisories CVE-2018-5702, CVE-2024-28224, CVE-2022-41924 (DNS rebinding).
 #pragma once
 
 #include <stdbool.h>
@@ -23,18 +23,18 @@ struct http_field {
 };
 
 struct guard {
-    const char *const *hosts;      // names that are ours beside the loopback names, "name" or "name:port"; or NULL
+    const char *const *hosts; // names that are ours beside the loopback names, "name" or "name:port"; or NULL
     const char *const *page_paths; // what the status page may ask for, "/x" or "/x/*"; or NULL
 };
 
 struct guard_head {
     const char *method, *version;
-    const char *target;            // raw, as received
+    const char *target; // raw, as received
     const struct http_field *fields;
-    size_t n_fields;               // may exceed GUARD_FIELDS_MAX: then refused, only the first ones are looked at
-    size_t head_bytes;             // size of the head as received, with its line ends
+    size_t n_fields;   // may exceed GUARD_FIELDS_MAX: then refused, only the first ones are looked at
+    size_t head_bytes; // size of the head as received, with its line ends
     bool unix_socket;
-    uint16_t port;                 // of the TCP listener
+    uint16_t port; // of the TCP listener
 };
 
 // 0: let in; -1: ERR_MISDIRECTED, ERR_FORBIDDEN_ORIGIN, ERR_INVALID_REQUEST or ERR_TOO_LARGE.

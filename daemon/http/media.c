@@ -29,7 +29,8 @@ bool media_is(const char *content_type, const char *media_type)
     const char *at = skip_space(content_type);
     size_t len = type_len(at);
     const char *rest = skip_space(at + len);
-    return len == strlen(media_type) && strncasecmp(at, media_type, len) == 0 && (*rest == '\0' || *rest == ';');
+    return len == strlen(media_type) && strncasecmp(at, media_type, len) == 0 &&
+           (*rest == '\0' || *rest == ';');
 }
 
 // "0.75" ▸ 750; anything odd counts as 1.
@@ -70,7 +71,8 @@ static int exactness(const struct range *range, const char *type)
     if (range->len == strlen(type) && strncasecmp(range->type, type, range->len) == 0)
         return 3;
     size_t slash = strcspn(type, "/");
-    if (range->len == slash + 2 && range->type[slash + 1] == '*' && strncasecmp(range->type, type, slash + 1) == 0)
+    if (range->len == slash + 2 && range->type[slash + 1] == '*' &&
+        strncasecmp(range->type, type, slash + 1) == 0)
         return 2;
     return range->len == 3 && strncmp(range->type, "*/*", 3) == 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Builds the reply that server_exchange.c then sends. What must hold: one reply per request, every reply carries the
-// security headers, and a handler that answered hears nothing of the request again.
+// Builds the reply that server_exchange.c then sends. What must hold: one reply per request, every reply
+// carries the security headers, and a handler that answered hears nothing of the request again.
 #include "http/reply.h"
 
 #include <string.h>
@@ -102,8 +102,8 @@ void reply_problem(struct request *request, const struct error *err)
     reply_problem_with(request, err, NULL);
 }
 
-struct stream *reply_stream(struct request *request, int status, const char *content_type, int64_t content_length,
-                            const struct stream_ops *ops, void *arg)
+struct stream *reply_stream(struct request *request, int status, const char *content_type,
+                            int64_t content_length, const struct stream_ops *ops, void *arg)
 {
     struct stream *stream = stream_new(request, ops, arg, server_exchange_now_ms(request));
     request->reply.stream = stream;

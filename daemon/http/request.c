@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One request as handlers see it. server_exchange.c makes it when the request line has arrived and frees it when the
-// library is done with it. Query and parameters are decoded here, once, so that no handler meets an encoded byte.
+// One request as handlers see it. server_exchange.c makes it when the request line has arrived and frees it
+// when the library is done with it. Query and parameters are decoded here, once, so that no handler meets an
+// encoded byte.
 #include "base/id.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/media.h"
 #include "http/request_state.h"
 #include "http/server_exchange.h"
-#include "http/media.h"
 
 #include <string.h>
 
@@ -144,7 +145,8 @@ static int add_pair(struct request *request, const char *text, size_t len, struc
         return error_set(err, ERR_INVALID_REQUEST, "Query parameter \"%s\" stands more than once", quoted);
     }
     if (request->n_pairs == REQUEST_QUERY_MAX)
-        return error_set(err, ERR_INVALID_REQUEST, "The query has more than %d parameters", REQUEST_QUERY_MAX);
+        return error_set(err, ERR_INVALID_REQUEST, "The query has more than %d parameters",
+                         REQUEST_QUERY_MAX);
     if (!request->pairs)
         request->pairs = mem_calloc(REQUEST_QUERY_MAX, sizeof(*request->pairs));
     request->pairs[request->n_pairs++] = (struct query_pair){mem_take(name), mem_take(value)};
@@ -229,16 +231,17 @@ int request_check_query(const struct request *request, const char *const *allowe
     return 0;
 }
 
-int request_query_int(const struct request *request, const char *name, int64_t min, int64_t max, int64_t fallback,
-                      int64_t *ret, struct error *err)
+int request_query_int(const struct request *request, const char *name, int64_t min, int64_t max,
+                      int64_t fallback, int64_t *ret, struct error *err)
 {
     const char *text = request_query(request, name);
     *ret = fallback;
     if (!text || str_to_int64(text, min, max, ret))
         return 0;
     AUTO_FREE char *quoted = str_quote(text, 32);
-    return error_set(err, ERR_INVALID_REQUEST, "Query parameter \"%s\" must be a number from %lld to %lld, not \"%s\"",
-                     name, (long long)min, (long long)max, quoted);
+    return error_set(err, ERR_INVALID_REQUEST,
+                     "Query parameter \"%s\" must be a number from %lld to %lld, not \"%s\"", name,
+                     (long long)min, (long long)max, quoted);
 }
 
 const char *request_header(const struct request *request, const char *name)
@@ -281,8 +284,8 @@ int request_check_media(const struct request *request, const struct route *route
     if (!*media)
         return error_set(err, ERR_UNSUPPORTED_MEDIA, "%s %s takes no body", request->method, route->path);
     AUTO_FREE char *quoted = type ? str_quote(type, 64) : NULL;
-    error_set(err, ERR_UNSUPPORTED_MEDIA, "The body of %s %s must be %s, not %s", request->method, route->path, *media,
-              quoted ? quoted : "without a Content-Type");
+    error_set(err, ERR_UNSUPPORTED_MEDIA, "The body of %s %s must be %s, not %s", request->method,
+              route->path, *media, quoted ? quoted : "without a Content-Type");
     error_hint(err, "Send the header Content-Type: %s", *media);
     return -1;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Matches a raw path against the route table, segment by segment. Called once per request, after the guard (which has
-// refused percent signs, so the bytes compared are the bytes meant). The table is small: a linear walk.
+// Matches a raw path against the route table, segment by segment. Called once per request, after the guard
+// (which has refused percent signs, so the bytes compared are the bytes meant). The table is small: a linear
+// walk.
 #include "http/router.h"
 
 #include <string.h>
@@ -45,8 +46,8 @@ static char *allowed_methods(const struct route *routes, const char *path)
     return strbuf_take(&methods);
 }
 
-const struct route *router_find(const struct route *routes, const char *method, const char *path, char **ret_allow,
-                                struct error *err)
+const struct route *router_find(const struct route *routes, const char *method, const char *path,
+                                char **ret_allow, struct error *err)
 {
     bool path_known = false;
     *ret_allow = NULL;
@@ -65,6 +66,7 @@ const struct route *router_find(const struct route *routes, const char *method, 
     }
     *ret_allow = allowed_methods(routes, path);
     AUTO_FREE char *quoted_method = str_quote(method, 16);
-    error_set(err, ERR_METHOD_NOT_ALLOWED, "%s is not allowed on %s; allowed: %s", quoted_method, quoted, *ret_allow);
+    error_set(err, ERR_METHOD_NOT_ALLOWED, "%s is not allowed on %s; allowed: %s", quoted_method, quoted,
+              *ret_allow);
     return NULL;
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Life and time of the front door. The library runs without a thread of its own: its epoll descriptor is watched by the
-// loop, its next time-out becomes a timer before each wait, and after a resumption it is run once more in the same turn,
-// because resuming does not make the descriptor readable. A periodic sweep finds slow heads and bodies, readers that do not
-// drain and streams that must say something; it rests when nobody is connected.
+// Life and time of the front door. The library runs without a thread of its own: its epoll descriptor is
+// watched by the loop, its next time-out becomes a timer before each wait, and after a resumption it is run
+// once more in the same turn, because resuming does not make the descriptor readable. A periodic sweep finds
+// slow heads and bodies, readers that do not drain and streams that must say something; it rests when nobody
+// is connected.
 //
-// Stop order: the event logs are closed first (every stream ends by itself), then server_free cuts what is left: the
-// library aborts the process when it is stopped with a suspended connection.
+// Stop order: the event logs are closed first (every stream ends by itself), then server_free cuts what is
+// left: the library aborts the process when it is stopped with a suspended connection.
 #include "http/server.h"
 
 #include <poll.h>
@@ -75,7 +76,8 @@ void server_conn_cut(struct server_conn *conn)
     server_conn_resume(conn);
 }
 
-// A suspended connection is not watched by the library, and without a heartbeat nothing is written that could fail.
+// A suspended connection is not watched by the library, and without a heartbeat nothing is written that could
+// fail.
 static bool client_is_gone(const struct server_conn *conn)
 {
     struct pollfd look = {.fd = conn->fd};
@@ -219,7 +221,8 @@ int server_listen(struct server *server, const char *address, char **ret_text, s
     else if (strncmp(address, "tcp:", 4) == 0)
         fd = server_socket_tcp(address + 4, err);
     else
-        error_set(err, ERR_INVALID_REQUEST, "Listening address \"%s\" begins with neither unix: nor tcp:", address);
+        error_set(err, ERR_INVALID_REQUEST,
+                  "Listening address \"%s\" begins with neither unix: nor tcp:", address);
     if (fd >= 0)
         return listener_start(listener, fd, ret_text, err);
     listener_free(listener);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Called once per request by server_exchange.c, after the guard and before any of the body was taken. What must hold:
-// nothing of a route runs, and nothing of a body is kept, for a caller without the right.
+// Called once per request by server_exchange.c, after the guard and before any of the body was taken. What
+// must hold: nothing of a route runs, and nothing of a body is kept, for a caller without the right.
 #include "http/server_admission.h"
 
 #include <string.h>
@@ -41,14 +41,16 @@ static int judge_token(struct request *request, struct error *err)
     struct server *server = server_of(request);
     bool page = guard_page_may_ask(&server->guard, request->method, request->target);
     const char *authorization = request_header(request, "Authorization");
-    switch (bearer_check(server->bearer, authorization, page, request->conn->trusted, server_now_ms(server))) {
+    switch (
+        bearer_check(server->bearer, authorization, page, request->conn->trusted, server_now_ms(server))) {
     case BEARER_RIGHT:
         request->conn->trusted = true;
         request->peer.right = RIGHT_ADMIN;
         return 0;
     case BEARER_LIMITED:
         err->retry_after_ms = 1000;
-        return error_set(err, ERR_RATE_LIMITED, "Too many wrong tokens were sent; only one may be tried a second");
+        return error_set(err, ERR_RATE_LIMITED,
+                         "Too many wrong tokens were sent; only one may be tried a second");
     case BEARER_MISSING:
         error_set(err, ERR_UNAUTHORIZED, "Over TCP every request needs the token of this daemon");
         break;
@@ -56,7 +58,8 @@ static int judge_token(struct request *request, struct error *err)
         error_set(err, ERR_UNAUTHORIZED, "The token is not the one of this daemon");
         break;
     }
-    error_hint(err, "Send Authorization: Bearer with the content of the daemon's token file (DRAY_TOKEN_FILE)");
+    error_hint(err,
+               "Send Authorization: Bearer with the content of the daemon's token file (DRAY_TOKEN_FILE)");
     reply_header(request, "WWW-Authenticate", "Bearer realm=\"dray\"");
     if (wants_page(request)) // the status page: let the browser ask for a password, which is the token
         reply_header(request, "WWW-Authenticate", "Basic realm=\"dray\"");
@@ -65,12 +68,15 @@ static int judge_token(struct request *request, struct error *err)
 
 static int judge_rights(struct request *request, struct error *err)
 {
-    if (!request->conn->listener->unix_socket && request->route->right != RIGHT_NONE && judge_token(request, err) != 0)
+    if (!request->conn->listener->unix_socket && request->route->right != RIGHT_NONE &&
+        judge_token(request, err) != 0)
         return -1;
     if (request->peer.right >= request->route->right)
         return 0;
-    error_set(err, ERR_FORBIDDEN, "%s %s is for administrators of the daemon", request->method, request->route->path);
-    error_hint(err, "Ask as root, as the daemon's own user, or as a user that the configuration names as admin");
+    error_set(err, ERR_FORBIDDEN, "%s %s is for administrators of the daemon", request->method,
+              request->route->path);
+    error_hint(err,
+               "Ask as root, as the daemon's own user, or as a user that the configuration names as admin");
     return -1;
 }
 

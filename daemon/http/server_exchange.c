@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Between libmicrohttpd's callbacks and struct request / struct reply: heads are judged (guard, then server_admission.c),
-// bodies are collected or streamed on with back-pressure, replies are queued. What must hold: the handler of a route runs at most once per request and only after every check; a connection that waits is
-// suspended, so the library never spins on it.
+// Between libmicrohttpd's callbacks and struct request / struct reply: heads are judged (guard, then
+// server_admission.c), bodies are collected or streamed on with back-pressure, replies are queued. What must
+// hold: the handler of a route runs at most once per request and only after every check; a connection that
+// waits is suspended, so the library never spins on it.
 #include "http/server_exchange.h"
 
 #include <string.h>
@@ -14,8 +15,9 @@
 #include "http/server_admission.h"
 #include "http/server_internal.h"
 
-// The library's memory for one connection: the head, and what is being sent. It clears half of it with each request, so an
-// open stream costs that much: small enough for ten thousand of them, large enough for the heads of browsers.
+// The library's memory for one connection: the head, and what is being sent. It clears half of it with each
+// request, so an open stream costs that much: small enough for ten thousand of them, large enough for the
+// heads of browsers.
 enum { CONNECTION_MEMORY = 16 * 1024, SIZED_BLOCK = 64 * 1024, PIPE_BYTES = 256 * 1024 };
 
 static struct server *server_of(const struct request *request)
@@ -56,7 +58,8 @@ struct pipe *server_exchange_pipe(struct request *request)
 {
     struct server *server = server_of(request);
     server_exchange_resume(request);
-    return pipe_new(PIPE_BYTES, server->options.body_timeout_ms, server->options.mailbox, pipe_has_room, request);
+    return pipe_new(PIPE_BYTES, server->options.body_timeout_ms, server->options.mailbox, pipe_has_room,
+                    request);
 }
 
 // --- replies
@@ -169,10 +172,12 @@ static void handle(struct request *request)
     request->route->handle(request, server_of(request)->options.app);
 }
 
-// An answer before the body has come ends the connection: the client waits for it (Expect), or has too much to say.
+// An answer before the body has come ends the connection: the client waits for it (Expect), or has too much
+// to say.
 static bool answer_early(const struct request *request)
 {
-    return request->reply.ready && (request_header(request, "Expect") || request->content_length > REQUEST_DISCARD_MAX);
+    return request->reply.ready &&
+           (request_header(request, "Expect") || request->content_length > REQUEST_DISCARD_MAX);
 }
 
 static enum MHD_Result take_head(struct request *request, const char *method, const char *version)
@@ -204,8 +209,8 @@ static void collect(struct request *request, const char *bytes, size_t *len)
 {
     if (strbuf_append(&request->body, bytes, *len) != 0) {
         struct error err = ERROR_INIT;
-        error_set(&err, ERR_TOO_LARGE, "The body is larger than the limit of %s %s, %zu bytes", request->method,
-                  request->route->path, request->body.max);
+        error_set(&err, ERR_TOO_LARGE, "The body is larger than the limit of %s %s, %zu bytes",
+                  request->method, request->route->path, request->body.max);
         strbuf_free(&request->body);
         refuse(request, &err);
     }
@@ -337,7 +342,8 @@ static void identify(struct server_conn *conn)
 {
     struct ucred who;
     socklen_t len = sizeof(who);
-    conn->peer = (struct request_peer){.unix_socket = conn->listener->unix_socket, .uid = -1, .gid = -1, .pid = -1};
+    conn->peer =
+        (struct request_peer){.unix_socket = conn->listener->unix_socket, .uid = -1, .gid = -1, .pid = -1};
     if (!conn->listener->unix_socket || getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
         return;
     conn->peer.uid = who.uid;
@@ -346,7 +352,8 @@ static void identify(struct server_conn *conn)
     conn->peer.right = right_of(conn->listener->server, who.uid);
 }
 
-static void on_connection(void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_ConnectionNotificationCode what)
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
+                          enum MHD_ConnectionNotificationCode what)
 {
     struct listener *listener = cls;
     struct server *server = listener->server;
@@ -389,10 +396,10 @@ struct MHD_Daemon *server_exchange_start(struct listener *listener, int fd)
 {
     const struct server_options *options = &listener->server->options;
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, listener,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)options->max_connections, MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, listener,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+        listener, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->max_connections, MHD_OPTION_URI_LOG_CALLBACK,
+        on_target, listener, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_END);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sockets to listen on. What must hold: nothing but loopback and unix sockets is ever offered, TCP never without a
-// token, a unix socket is never wider than 0660 not even for a moment, and a socket that another daemon serves is not
-// taken away from it.
+// Sockets to listen on. What must hold: nothing but loopback and unix sockets is ever offered, TCP never
+// without a token, a unix socket is never wider than 0660 not even for a moment, and a socket that another
+// daemon serves is not taken away from it.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +57,8 @@ static int parse_tcp(const char *text, union address *ret, socklen_t *ret_len, s
     if (is_loopback(ret))
         return 0;
     error_set(err, ERR_INVALID_REQUEST, "Listening address \"tcp:%s\" is not a loopback address", text);
-    error_hint(err, "TCP is offered on 127.0.0.1 or [::1] only; use ssh -L or a proxy with its own access control");
+    error_hint(
+        err, "TCP is offered on 127.0.0.1 or [::1] only; use ssh -L or a proxy with its own access control");
     return -1;
 }
 
@@ -87,15 +88,17 @@ static int clear_stale(const union address *address, struct error *err)
     if (lstat(path, &info) != 0)
         return errno == ENOENT ? 0 : error_set_errno(err, errno, "Cannot look at %s", path);
     if (!S_ISSOCK(info.st_mode))
-        return error_set(err, ERR_CONFLICT, "Cannot listen on unix:%s: the path exists and is not a socket", path);
+        return error_set(err, ERR_CONFLICT, "Cannot listen on unix:%s: the path exists and is not a socket",
+                         path);
     AUTO_CLOSE int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe >= 0 && (connect(probe, &address->any, sizeof(address->local)) == 0 || errno != ECONNREFUSED)) {
         error_set(err, ERR_CONFLICT, "Cannot listen on unix:%s: another process serves it", path);
         error_hint(err, "Stop that process, or give this one another --listen address");
         return -1;
     }
-    return unlink(path) == 0 || errno == ENOENT ? 0
-                                                : error_set_errno(err, errno, "Cannot remove the stale socket %s", path);
+    return unlink(path) == 0 || errno == ENOENT
+               ? 0
+               : error_set_errno(err, errno, "Cannot remove the stale socket %s", path);
 }
 
 static int give_to_group(const char *path, const char *name, struct error *err)
@@ -136,7 +139,8 @@ int server_socket_unix(struct server *server, const char *path, struct listener 
     struct stat info;
     if (strncmp(path, "//", 2) == 0) // unix:///run/…
         path += 2;
-    if (unix_address(path, &address, err) != 0 || make_parent(path, err) != 0 || clear_stale(&address, err) != 0)
+    if (unix_address(path, &address, err) != 0 || make_parent(path, err) != 0 ||
+        clear_stale(&address, err) != 0)
         return -1;
     AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     // On Linux the file gets the descriptor's mode (less the umask), so it is never open to others.
@@ -166,14 +170,17 @@ void server_socket_remove(struct listener *listener)
     listener->path = NULL;
 }
 
-static int describe_tcp(const union address *address, struct listener *listener, char **ret_text, struct error *err)
+static int describe_tcp(const union address *address, struct listener *listener, char **ret_text,
+                        struct error *err)
 {
     char host[INET6_ADDRSTRLEN];
     bool v6 = address->any.sa_family == AF_INET6;
     if (!is_loopback(address))
-        return error_set(err, ERR_INVALID_REQUEST, "The socket handed over does not listen on a loopback address");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "The socket handed over does not listen on a loopback address");
     if (!listener->server->bearer) {
-        error_set(err, ERR_INVALID_REQUEST, "TCP is offered with a token only, and no token file is configured");
+        error_set(err, ERR_INVALID_REQUEST,
+                  "TCP is offered with a token only, and no token file is configured");
         error_hint(err, "Give --token-file");
         return -1;
     }
@@ -195,13 +202,15 @@ int server_socket_describe(int fd, struct listener *listener, char **ret_text, s
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &int_len) != 0)
         return error_set_errno(err, errno, "Descriptor %d is not a socket", fd);
     if (!listening)
-        return error_set(err, ERR_INVALID_REQUEST, "The socket handed over as descriptor %d does not listen", fd);
+        return error_set(err, ERR_INVALID_REQUEST, "The socket handed over as descriptor %d does not listen",
+                         fd);
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
         return error_set_errno(err, errno, "Descriptor %d cannot be set up", fd);
     if (address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6)
         return describe_tcp(&address, listener, ret_text, err);
     if (address.any.sa_family != AF_UNIX || address.local.sun_path[0] == '\0')
-        return error_set(err, ERR_INVALID_REQUEST, "Only loopback TCP and unix sockets with a path are served");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "Only loopback TCP and unix sockets with a path are served");
     listener->unix_socket = true;
     *ret_text = mem_printf("unix:%s", address.local.sun_path);
     return 0;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Streamed replies between a handler's stream_ops and the library. What must hold: ops->close is called exactly once and
-// last; a wake-up that arrives while ops->read runs is not lost; a sleeping stream always wakes for its heartbeat,
-// because the library does not see a client leave while a connection is suspended.
+// Streamed replies between a handler's stream_ops and the library. What must hold: ops->close is called
+// exactly once and last; a wake-up that arrives while ops->read runs is not lost; a sleeping stream always
+// wakes for its heartbeat, because the library does not see a client leave while a connection is suspended.
 #include "http/stream.h"
 
 #include "base/mem.h"
 #include "http/request_state.h"
 #include "http/server_exchange.h"
 
-// A read that keeps waking itself without producing anything is asked this often before it goes to sleep anyway.
+// A read that keeps waking itself without producing anything is asked this often before it goes to sleep
+// anyway.
 enum { PULL_TRIES = 8 };
 
 struct stream *stream_new(struct request *request, const struct stream_ops *ops, void *arg, int64_t now_ms)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Inside the room: a reply that is produced bit by bit. The library asks (stream_pull) whenever the client has taken what
-// it was given; when there is nothing to say the stream sleeps until stream_wake or a heartbeat. A stream that was given
-// bytes and is not asked again for long has a reader that does not drain: stream_stalled tells. Loop only.
+// Inside the room: a reply that is produced bit by bit. The library asks (stream_pull) whenever the client
+// has taken what it was given; when there is nothing to say the stream sleeps until stream_wake or a
+// heartbeat. A stream that was given bytes and is not asked again for long has a reader that does not drain:
+// stream_stalled tells. Loop only.
 #pragma once
 
 #include "http/reply.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Engine, store, handlers and server in one process, with a kind of job ("copy") that does as its label says: "hold"
-// waits until the test lets everybody go or the job is cancelled, "fail" is refused by its registry, anything else
-// succeeds. The loop runs in a thread of its own; the test is a client over raw sockets.
+// Engine, store, handlers and server in one process, with a kind of job ("copy") that does as its label says:
+// "hold" waits until the test lets everybody go or the job is cancelled, "fail" is refused by its registry,
+// anything else succeeds. The loop runs in a thread of its own; the test is a client over raw sockets.
 #pragma once
 
 #include <setjmp.h>
@@ -61,8 +61,9 @@ struct house_step {
 static inline int house_run(struct step *step, struct error *err)
 {
     struct house_step *self = container_of(step, struct house_step, step);
-    step_event(step, "blob.state", json_pack("{s:s, s:i, s:s, s:s}", "blob", HOUSE_DIGEST, "target", 0, "digest",
-                                             HOUSE_DIGEST, "state", "uploading"));
+    step_event(step, "blob.state",
+               json_pack("{s:s, s:i, s:s, s:s}", "blob", HOUSE_DIGEST, "target", 0, "digest", HOUSE_DIGEST,
+                         "state", "uploading"));
     atomic_store(&step->monitor.total, 1000);
     atomic_store(&step->monitor.current, 500);
     while (strcmp(self->label, "hold") == 0 && !house_released) {
@@ -75,8 +76,9 @@ static inline int house_run(struct step *step, struct error *err)
         error_hint(err, "The credentials lack push.");
         return -1;
     }
-    step_event(step, "blob.state", json_pack("{s:s, s:i, s:s, s:s}", "blob", HOUSE_DIGEST, "target", 0, "digest",
-                                             HOUSE_DIGEST, "state", "done"));
+    step_event(step, "blob.state",
+               json_pack("{s:s, s:i, s:s, s:s}", "blob", HOUSE_DIGEST, "target", 0, "digest", HOUSE_DIGEST,
+                         "state", "done"));
     return 0;
 }
 
@@ -89,8 +91,8 @@ static inline void house_step_free(struct step *step)
 
 static const struct step_ops house_step_ops = {.run = house_run, .free = house_step_free};
 
-static inline int house_start(struct job *job, const json_t *spec, const json_t *auth, const json_t *checkpoint,
-                              void **ret_plan, struct error *err)
+static inline int house_start(struct job *job, const json_t *spec, const json_t *auth,
+                              const json_t *checkpoint, void **ret_plan, struct error *err)
 {
     const char *label = json_get_string(json_object_get(spec, "labels"), "do");
     struct house_step *step = mem_new(struct house_step);
@@ -102,9 +104,9 @@ static inline int house_start(struct job *job, const json_t *spec, const json_t 
     progress->bytes_total = 1000;
     progress->blobs_total = 1;
     job_event(job, "job.plan",
-              json_pack("{s:[{s:s, s:s, s:s, s:i, s:s, s:i}], s:i, s:b}", "blobs", "blob", HOUSE_DIGEST, "digest",
-                        HOUSE_DIGEST, "media_type", "application/octet-stream", "size", 1000, "role", "layer", "target",
-                        0, "bytes_total", 1000, "estimated", 0));
+              json_pack("{s:[{s:s, s:s, s:s, s:i, s:s, s:i}], s:i, s:b}", "blobs", "blob", HOUSE_DIGEST,
+                        "digest", HOUSE_DIGEST, "media_type", "application/octet-stream", "size", 1000,
+                        "role", "layer", "target", 0, "bytes_total", 1000, "estimated", 0));
     job_submit_step(job, &step->step);
     return 0;
 }
@@ -128,12 +130,14 @@ static inline void house_plan_free(void *plan)
     (void)plan;
 }
 
-static const struct job_ops house_copy_ops = {"copy", house_start, house_advance, house_result, house_plan_free};
+static const struct job_ops house_copy_ops = {"copy", house_start, house_advance, house_result,
+                                              house_plan_free};
 static const struct job_ops *const house_kinds[] = {&house_copy_ops, NULL};
 
 // --- life
 
-static inline bool house_retry(void *arg, int attempt, const struct error *err, int64_t *ret_delay_ms, int *ret_max)
+static inline bool house_retry(void *arg, int attempt, const struct error *err, int64_t *ret_delay_ms,
+                               int *ret_max)
 {
     (void)arg, (void)attempt, (void)err, (void)ret_delay_ms, (void)ret_max;
     return false;
@@ -201,8 +205,10 @@ static inline void house_open_rooms(struct house *house, struct error *err)
     house->engine = engine_new(&options, err);
     assert_non_null(house->engine);
     assert_int_equal(engine_start(house->engine, err), 0);
-    house->images = (struct image_context){.build_roots = house->build_roots, .output_roots = house->output_roots};
-    house->app = (struct app){.engine = house->engine, .images = &house->images, .started_wall_ms = clock_wall_ms()};
+    house->images =
+        (struct image_context){.build_roots = house->build_roots, .output_roots = house->output_roots};
+    house->app =
+        (struct app){.engine = house->engine, .images = &house->images, .started_wall_ms = clock_wall_ms()};
     house->app.blobs = blob_store_open(house->directory, 1 << 20, err);
 }
 
@@ -278,11 +284,14 @@ static inline int house_connect(const struct house *house)
     return fd;
 }
 
-static inline void house_send(int fd, const char *method, const char *path, const char *headers, const char *body)
+static inline void house_send(int fd, const char *method, const char *path, const char *headers,
+                              const char *body)
 {
-    AUTO_FREE char *text = mem_printf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s", method, path, headers);
+    AUTO_FREE char *text =
+        mem_printf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s", method, path, headers);
     AUTO_FREE char *whole =
-        body ? mem_printf("%sContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", text, strlen(body), body)
+        body ? mem_printf("%sContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", text,
+                          strlen(body), body)
              : mem_printf("%s\r\n", text);
     assert_int_equal(send(fd, whole, strlen(whole), MSG_NOSIGNAL), (ssize_t)strlen(whole));
 }
@@ -358,8 +367,8 @@ static inline json_t *house_json(const struct reply_seen *seen)
     return value;
 }
 
-#define HOUSE_COPY(what)                                                                                               \
-    "{\"kind\":\"copy\",\"source\":\"127.0.0.1:5000/base:1\",\"targets\":[\"127.0.0.1:5000/app:1\"],\"labels\":{\"do\":\"" what   \
-    "\"}}"
+#define HOUSE_COPY(what)                                                                                     \
+    "{\"kind\":\"copy\",\"source\":\"127.0.0.1:5000/base:1\",\"targets\":[\"127.0.0.1:5000/"                 \
+    "app:1\"],\"labels\":{\"do\":\"" what "\"}}"
 
 #define HOUSE_TEST(function) cmocka_unit_test_setup_teardown(function, house_setup, house_teardown)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// api/openapi.yaml and the route table say the same, both ways; every reference within the contract leads somewhere.
+// api/openapi.yaml and the route table say the same, both ways; every reference within the contract leads
+// somewhere.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,8 @@
 
 static json_t *contract(void)
 {
-    json_t *document = json_loadb((const char *)embedded_openapi, embedded_openapi_len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *document =
+        json_loadb((const char *)embedded_openapi, embedded_openapi_len, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(document);
     return document;
 }
@@ -71,8 +73,7 @@ static void test_every_promise_has_a_route(void **state)
     const char *path, *method;
     json_t *item, *operation;
     json_object_foreach(json_object_get(document, "paths"), path, item)
-        json_object_foreach(item, method, operation)
-        {
+        json_object_foreach(item, method, operation) {
             if (!has_route(method, path))
                 fail_msg("%s %s has no route", method, path);
             const json_t *responses = json_object_get(operation, "responses");
@@ -90,11 +91,11 @@ static void test_path_parameters(void **state)
         const json_t *parameters = json_object_get(operation_of(document, route), "parameters");
         size_t i, declared = 0, wanted = 0;
         json_t *parameter;
-        json_array_foreach(parameters, i, parameter)
-        {
+        json_array_foreach(parameters, i, parameter) {
             const char *ref = json_get_string(parameter, "$ref");
             const char *in = json_get_string(parameter, "in");
-            declared += (ref && strcmp(ref, "#/components/parameters/JobId") == 0) || (in && strcmp(in, "path") == 0);
+            declared +=
+                (ref && strcmp(ref, "#/components/parameters/JobId") == 0) || (in && strcmp(in, "path") == 0);
         }
         for (const char *at = route->path; (at = strchr(at, '{')) != NULL; at++)
             wanted++;
@@ -117,13 +118,13 @@ static void check_references(const json_t *document, const json_t *value)
     const char *key;
     json_t *member;
     size_t i;
-    json_object_foreach((json_t *)value, key, member)
-    {
+    json_object_foreach((json_t *)value, key, member) {
         if (strcmp(key, "$ref") == 0 && !resolve(document, json_string_value(member)))
             fail_msg("%s leads nowhere", json_string_value(member));
         check_references(document, member);
     }
-    json_array_foreach(value, i, member) check_references(document, member);
+    json_array_foreach(value, i, member)
+        check_references(document, member);
 }
 
 static void test_references(void **state)
@@ -143,7 +144,8 @@ static void test_problem_codes(void **state)
     for (int code = ERR_NONE + 1; code < ERR_CODE_COUNT; code++) {
         bool found = false;
         for (size_t i = 0; i < json_array_size(listed); i++)
-            found = found || str_equal(json_string_value(json_array_get(listed, i)), error_wire((enum error_code)code));
+            found = found || str_equal(json_string_value(json_array_get(listed, i)),
+                                       error_wire((enum error_code)code));
         if (!found)
             fail_msg("%s is not in ProblemCode", error_wire((enum error_code)code));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every file in api/examples is a body of POST /v1/jobs: those in valid are accepted, those in invalid are refused with the code
-// that begins their name. A temporary directory stands for /srv, the only root.
+// Every file in api/examples is a body of POST /v1/jobs: those in valid are accepted, those in invalid are
+// refused with the code that begins their name. A temporary directory stands for /srv, the only root.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,8 @@ static enum error_code wanted(const char *path)
 static void check_all(const char *pattern, size_t least)
 {
     struct error err = ERROR_INIT;
-    struct roots *build = roots_new("build root", "--build-root"), *output = roots_new("output root", "--output-root");
+    struct roots *build = roots_new("build root", "--build-root"),
+                 *output = roots_new("output root", "--output-root");
     struct image_context context = {.build_roots = build, .output_roots = output};
     glob_t found;
     assert_int_equal(roots_add(build, root, &err), 0);

@@ -82,13 +82,17 @@ static void test_bad_bodies(void **state)
         {"{\"kind\":\"copy\",\"kind\":\"copy\"}", 400, "invalid-request", ""},
         {"{\"kind\":\"fly\"}", 400, "invalid-request", "copy"},
         {"{\"kind\":\"copy\",\"source\":\"a/b:1\"}", 400, "invalid-request", "targets"},
-        {"{\"kind\":\"copy\",\"source\":\"a/b:1\",\"targets\":[\"c/d:1\"],\"colour\":1}", 400, "invalid-request", "/colour"},
-        {"{\"kind\":\"copy\",\"source\":\"A B\",\"targets\":[\"c/d:1\"]}", 400, "reference-invalid", "/source"},
-        {"{\"kind\":\"copy\",\"source\":\"oci:/etc/x\",\"targets\":[\"c/d:1\"]}", 403, "path-not-allowed", "root"},
-        {"{\"kind\":\"copy\",\"source\":\"a/b:1\",\"targets\":[\"c/d:1\"],\"auth\":{\"a\":{\"pass\":\"SECRET\"}}}", 400,
-         "invalid-request", "/auth"},
-        {"{\"kind\":\"copy\",\"source\":\"a/b:1\",\"targets\":[\"c/d:1\"],\"priority\":\"high\"}", 400, "invalid-request",
-         "/priority"},
+        {"{\"kind\":\"copy\",\"source\":\"a/b:1\",\"targets\":[\"c/d:1\"],\"colour\":1}", 400,
+         "invalid-request", "/colour"},
+        {"{\"kind\":\"copy\",\"source\":\"A B\",\"targets\":[\"c/d:1\"]}", 400, "reference-invalid",
+         "/source"},
+        {"{\"kind\":\"copy\",\"source\":\"oci:/etc/x\",\"targets\":[\"c/d:1\"]}", 403, "path-not-allowed",
+         "root"},
+        {"{\"kind\":\"copy\",\"source\":\"a/b:1\",\"targets\":[\"c/"
+         "d:1\"],\"auth\":{\"a\":{\"pass\":\"SECRET\"}}}",
+         400, "invalid-request", "/auth"},
+        {"{\"kind\":\"copy\",\"source\":\"a/b:1\",\"targets\":[\"c/d:1\"],\"priority\":\"high\"}", 400,
+         "invalid-request", "/priority"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
         AUTO_SEEN struct reply_seen seen = house_ask(*state, "POST", "/v1/jobs", "", table[i].body);
@@ -106,7 +110,8 @@ static void test_idempotency(void **state)
     AUTO_SEEN struct reply_seen first = house_ask(house, "POST", "/v1/jobs", key, HOUSE_COPY("hold"));
     AUTO_SEEN struct reply_seen second = house_ask(house, "POST", "/v1/jobs", key, HOUSE_COPY("hold"));
     AUTO_SEEN struct reply_seen other = house_ask(house, "POST", "/v1/jobs", key, HOUSE_COPY("succeed"));
-    AUTO_SEEN struct reply_seen bad = house_ask(house, "POST", "/v1/jobs", "Idempotency-Key: a b\r\n", HOUSE_COPY("hold"));
+    AUTO_SEEN struct reply_seen bad =
+        house_ask(house, "POST", "/v1/jobs", "Idempotency-Key: a b\r\n", HOUSE_COPY("hold"));
     AUTO_JSON json_t *a = house_json(&first), *b = house_json(&second);
     assert_int_equal(second.status, 202);
     assert_string_equal(json_get_string(a, "id"), json_get_string(b, "id"));
@@ -122,14 +127,16 @@ static void test_post_answers_with_stream(void **state)
         const char *accept, *type, *text, *last;
     } table[] = {
         {"application/x-ndjson", "application/x-ndjson", "{\"seq\":1,", "\"type\":\"job.finished\""},
-        {"text/event-stream", "text/event-stream", "retry: 2000\n\nid: 1\ndata: {\"seq\":1,", "\"type\":\"job.finished\""},
+        {"text/event-stream", "text/event-stream", "retry: 2000\n\nid: 1\ndata: {\"seq\":1,",
+         "\"type\":\"job.finished\""},
         {"text/plain", "text/plain; charset=utf-8", "copy 127.0.0.1:5000/base:1 -> 127.0.0.1:5000/app:1\n",
          "result: succeeded exit=0 digest=" HOUSE_DIGEST " ref=127.0.0.1:5000/app:1@" HOUSE_DIGEST "\n"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
         AUTO_FREE char *accept = mem_printf("Accept: %s\r\n", table[i].accept);
         AUTO_FREE char *type = mem_printf("Content-Type: %s\r\n", table[i].type);
-        AUTO_SEEN struct reply_seen seen = house_ask(*state, "POST", "/v1/jobs", accept, HOUSE_COPY("succeed"));
+        AUTO_SEEN struct reply_seen seen =
+            house_ask(*state, "POST", "/v1/jobs", accept, HOUSE_COPY("succeed"));
         assert_int_equal(seen.status, 202);
         assert_non_null(strstr(seen.head, "Location: /v1/jobs/"));
         assert_non_null(strstr(seen.head, type));
@@ -157,7 +164,8 @@ static void test_events_of_finished_job(void **state)
     AUTO_JSON json_t *events = house_json(&array);
     size_t i, count = json_array_size(events);
     json_t *event;
-    json_array_foreach(events, i, event) assert_int_equal(json_get_int(event, "seq", 0), (int)i + 1);
+    json_array_foreach(events, i, event)
+        assert_int_equal(json_get_int(event, "seq", 0), (int)i + 1);
     assert_string_equal(json_get_string(json_array_get(events, count - 1), "type"), "job.finished");
     // since
     AUTO_FREE char *since = mem_printf("/v1/jobs/%s/events?since=%zu", id, count - 1);
@@ -216,7 +224,8 @@ static void test_stream_of_all_jobs(void **state)
     assert_int_equal(head.status, 200); // open although nothing happens
     AUTO_FREE char *id = post(house, HOUSE_COPY("succeed"));
     AUTO_SEEN struct reply_seen seen = house_receive(fd, "job.finished");
-    AUTO_SEEN struct reply_seen again = house_ask(house, "GET", "/v1/events?after=0", "Accept: application/json\r\n", NULL);
+    AUTO_SEEN struct reply_seen again =
+        house_ask(house, "GET", "/v1/events?after=0", "Accept: application/json\r\n", NULL);
     assert_non_null(strstr(again.body, id));
     close(fd);
 }
@@ -272,9 +281,9 @@ static void test_retry(void **state)
     AUTO_SEEN struct reply_seen unknown = house_ask(house, "POST", retry, "", "{\"x\":1}");
     expect_problem(&unknown, 400, "invalid-request");
     // one that had credentials needs them again
-    AUTO_FREE char *with_auth =
-        post(house, "{\"kind\":\"copy\",\"source\":\"127.0.0.1:5000/b:1\",\"targets\":[\"127.0.0.1:5000/a:1\"],"
-                    "\"auth\":{\"127.0.0.1:5000\":{\"username\":\"u\",\"password\":\"CANARY\"}}}");
+    AUTO_FREE char *with_auth = post(
+        house, "{\"kind\":\"copy\",\"source\":\"127.0.0.1:5000/b:1\",\"targets\":[\"127.0.0.1:5000/a:1\"],"
+               "\"auth\":{\"127.0.0.1:5000\":{\"username\":\"u\",\"password\":\"CANARY\"}}}");
     AUTO_FREE char *again = mem_printf("/v1/jobs/%s/retry", with_auth);
     AUTO_JSON json_t *shown = get_job(house, with_auth, "?wait=30");
     AUTO_FREE char *text = json_text(shown);
@@ -282,8 +291,9 @@ static void test_retry(void **state)
     assert_null(json_object_get(json_object_get(shown, "spec"), "auth"));
     AUTO_SEEN struct reply_seen needed = house_ask(house, "POST", again, "", "{}");
     expect_problem(&needed, 422, "auth-required");
-    AUTO_SEEN struct reply_seen given = house_ask(
-        house, "POST", again, "", "{\"auth\":{\"127.0.0.1:5000\":{\"username\":\"u\",\"password\":\"CANARY\"}}}");
+    AUTO_SEEN struct reply_seen given =
+        house_ask(house, "POST", again, "",
+                  "{\"auth\":{\"127.0.0.1:5000\":{\"username\":\"u\",\"password\":\"CANARY\"}}}");
     assert_int_equal(given.status, 202);
     assert_null(strstr(given.body, "CANARY"));
 }
@@ -306,7 +316,8 @@ static void test_list(void **state)
     assert_null(strstr(label.body, a));
     AUTO_SEEN struct reply_seen table = house_ask(house, "GET", "/v1/jobs", "Accept: text/plain\r\n", NULL);
     assert_non_null(strstr(table.body, "copy 127.0.0.1:5000/base:1 -> 127.0.0.1:5000/app:1\n"));
-    static const char *const bad[] = {"?state=odd", "?label=x", "?limit=0", "?limit=1001", "?cursor=x", "?page=2"};
+    static const char *const bad[] = {"?state=odd",  "?label=x",  "?limit=0",
+                                      "?limit=1001", "?cursor=x", "?page=2"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         AUTO_FREE char *path = mem_printf("/v1/jobs%s", bad[i]);
         AUTO_SEEN struct reply_seen seen = house_ask(house, "GET", path, "", NULL);
@@ -361,7 +372,8 @@ static void test_small_routes(void **state)
     assert_non_null(strstr(page.head, "Content-Security-Policy: default-src 'none'; script-src 'sha256-"));
     AUTO_SEEN struct reply_seen unknown = house_ask(*state, "GET", "/problems/none", "", NULL);
     expect_problem(&unknown, 404, "not-found");
-    AUTO_SEEN struct reply_seen prune = house_ask(*state, "POST", "/v1/cache/prune", "", "{\"keep_bytes\":0}");
+    AUTO_SEEN struct reply_seen prune =
+        house_ask(*state, "POST", "/v1/cache/prune", "", "{\"keep_bytes\":0}");
     assert_int_equal(prune.status, 200);
     AUTO_SEEN struct reply_seen wrong = house_ask(*state, "POST", "/v1/cache/prune", "", "{\"keep\":0}");
     expect_problem(&wrong, 400, "invalid-request");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every encoding of one recorded job against the files in tests/golden/render. To see what changed, compare with
-// tests/golden/render/NAME.actual, written beside the expectation when they differ and GOLDEN_KEEP is set.
+// Every encoding of one recorded job against the files in tests/golden/render. To see what changed, compare
+// with tests/golden/render/NAME.actual, written beside the expectation when they differ and GOLDEN_KEEP is
+// set.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,8 +20,9 @@
 
 #define GOLDEN TESTS_DIR "/golden/render/"
 
-static const char spec_text[] = "{\"kind\":\"copy\",\"source\":\"docker.io/library/alpine:3.20\","
-                                "\"targets\":[\"reg.local/alpine:3.20\",{\"ref\":\"reg.local/alpine:latest\"}]}";
+static const char spec_text[] =
+    "{\"kind\":\"copy\",\"source\":\"docker.io/library/alpine:3.20\","
+    "\"targets\":[\"reg.local/alpine:3.20\",{\"ref\":\"reg.local/alpine:latest\"}]}";
 
 static char *read_file(const char *name)
 {
@@ -132,7 +134,8 @@ static void test_empty(void **state)
     static const struct {
         enum render_kind kind;
         const char *text;
-    } table[] = {{RENDER_NDJSON, ""}, {RENDER_SSE, ""}, {RENDER_ARRAY, "[]\n"}, {RENDER_TEXT, ""}, {RENDER_BARS, ""}};
+    } table[] = {
+        {RENDER_NDJSON, ""}, {RENDER_SSE, ""}, {RENDER_ARRAY, "[]\n"}, {RENDER_TEXT, ""}, {RENDER_BARS, ""}};
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
         struct strbuf out = STRBUF_INIT(1024);
@@ -158,14 +161,18 @@ static void test_result_lines(void **state)
     static const struct {
         const char *line, *last;
     } table[] = {
-        {"{\"type\":\"job.finished\",\"state\":\"cancelled\",\"error\":{\"code\":\"cancelled\",\"detail\":\"x\"}}",
+        {"{\"type\":\"job.finished\",\"state\":\"cancelled\",\"error\":{\"code\":\"cancelled\",\"detail\":"
+         "\"x\"}}",
          "error: x\nresult: cancelled exit=1\n"},
-        {"{\"type\":\"job.finished\",\"state\":\"failed\",\"error\":{\"code\":\"image-not-found\",\"detail\":\"no\\nline\"}}",
+        {"{\"type\":\"job.finished\",\"state\":\"failed\",\"error\":{\"code\":\"image-not-found\",\"detail\":"
+         "\"no\\nline\"}}",
          "error: no?line\nresult: failed exit=5\n"},
-        {"{\"type\":\"job.finished\",\"state\":\"failed\",\"error\":{\"code\":\"never-heard-of\",\"detail\":\"d\"}}",
+        {"{\"type\":\"job.finished\",\"state\":\"failed\",\"error\":{\"code\":\"never-heard-of\",\"detail\":"
+         "\"d\"}}",
          "error: d\nresult: failed exit=1\n"},
         {"{\"type\":\"job.finished\",\"state\":\"failed\",\"error\":null}", "result: failed exit=1\n"},
-        {"{\"type\":\"job.finished\",\"state\":\"succeeded\",\"result\":{\"digest\":\"sha256:0a\",\"refs\":[\"a b\",7]}}",
+        {"{\"type\":\"job.finished\",\"state\":\"succeeded\",\"result\":{\"digest\":\"sha256:0a\",\"refs\":["
+         "\"a b\",7]}}",
          "result: succeeded exit=0 digest=sha256:0a\n"},
     };
     (void)state;
@@ -187,8 +194,9 @@ static void test_many_blobs(void **state)
     (void)state;
     one(render, "{\"type\":\"job.started\",\"attempt\":1}", &out);
     for (int i = 0; i < 6000; i++) {
-        AUTO_FREE char *line = mem_printf("{\"type\":\"blob.state\",\"blob\":\"b%d\",\"target\":0,\"state\":\"%s\"}", i,
-                                          i % 100 == 7 ? "uploading" : "done");
+        AUTO_FREE char *line =
+            mem_printf("{\"type\":\"blob.state\",\"blob\":\"b%d\",\"target\":0,\"state\":\"%s\"}", i,
+                       i % 100 == 7 ? "uploading" : "done");
         one(render, line, &out);
     }
     strbuf_reset(&out);
@@ -205,16 +213,16 @@ static void test_many_blobs(void **state)
 
 static void test_tables(void **state)
 {
-    AUTO_JSON json_t *list = json_pack("{s:[o, {s:s, s:s, s:s, s:{s:i, s:i, s:i, s:i}}], s:s}", "items",
-                                       json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:[s]}, s:{s:s, s:s, s:s}}", "id",
-                                                 "01JDXQ4M0R5T6V7W8X9Y0Z1A2B", "state", "failed", "created_at",
-                                                 "2026-11-23T22:00:00.000Z", "spec", json_loads(spec_text, 0, NULL),
-                                                 "result", "digest", "sha256:0a", "refs", "reg.local/a@sha256:0a",
-                                                 "error", "code", "registry-denied", "detail", "no\x1b[0m", "hint",
-                                                 "ask"),
-                                       "id", "01JDXQ4M0R5T6V7W8X9Y0Z1A2C", "state", "running", "created_at",
-                                       "2026-11-23T22:00:01.000Z", "progress", "bytes_total", 200, "bytes_done", 50,
-                                       "bytes_skipped", 25, "bytes_mounted", 25, "next", "01JDXQ4M0R5T6V7W8X9Y0Z1A2C");
+    AUTO_JSON json_t *list =
+        json_pack("{s:[o, {s:s, s:s, s:s, s:{s:i, s:i, s:i, s:i}}], s:s}", "items",
+                  json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:[s]}, s:{s:s, s:s, s:s}}", "id",
+                            "01JDXQ4M0R5T6V7W8X9Y0Z1A2B", "state", "failed", "created_at",
+                            "2026-11-23T22:00:00.000Z", "spec", json_loads(spec_text, 0, NULL), "result",
+                            "digest", "sha256:0a", "refs", "reg.local/a@sha256:0a", "error", "code",
+                            "registry-denied", "detail", "no\x1b[0m", "hint", "ask"),
+                  "id", "01JDXQ4M0R5T6V7W8X9Y0Z1A2C", "state", "running", "created_at",
+                  "2026-11-23T22:00:01.000Z", "progress", "bytes_total", 200, "bytes_done", 50,
+                  "bytes_skipped", 25, "bytes_mounted", 25, "next", "01JDXQ4M0R5T6V7W8X9Y0Z1A2C");
     (void)state;
     assert_non_null(list);
     AUTO_FREE char *table = job_text_table(list);
@@ -226,13 +234,18 @@ static void test_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ndjson),       cmocka_unit_test(test_sse),
+        cmocka_unit_test(test_ndjson),
+        cmocka_unit_test(test_sse),
         cmocka_unit_test(test_sse_of_all_jobs_counts_cursors),
-        cmocka_unit_test(test_array),        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_array),
+        cmocka_unit_test(test_text),
         cmocka_unit_test(test_text_of_all_jobs),
-        cmocka_unit_test(test_bars),         cmocka_unit_test(test_narrow_bars),
-        cmocka_unit_test(test_empty),        cmocka_unit_test(test_result_lines),
-        cmocka_unit_test(test_many_blobs),   cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_bars),
+        cmocka_unit_test(test_narrow_bars),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_result_lines),
+        cmocka_unit_test(test_many_blobs),
+        cmocka_unit_test(test_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

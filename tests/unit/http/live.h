@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A live server for tests: its loop runs in a thread of its own, the test talks to it over blocking raw sockets. Small
-// limits, so that nothing takes long; the routes do one odd thing each.
+// A live server for tests: its loop runs in a thread of its own, the test talks to it over blocking raw
+// sockets. Small limits, so that nothing takes long; the routes do one odd thing each.
 #pragma once
 
 #include <setjmp.h>
@@ -37,12 +37,12 @@ struct live {
     char directory[64];
     char *unix_path;
     uint16_t port;
-    _Atomic int executed;       // handlers that ran
+    _Atomic int executed; // handlers that ran
     _Atomic int closed_streams;
-    _Atomic int gone;           // requests whose client left
+    _Atomic int gone; // requests whose client left
     _Atomic int64_t uploaded;
     struct letter stop;
-    struct letter ask;          // for live_stats
+    struct letter ask; // for live_stats
     struct server_stats stats;
     _Atomic bool answered;
     bool with_groups;
@@ -403,7 +403,8 @@ static inline void live_send(int fd, const char *text, size_t len)
     }
 }
 
-// Reads until the text contains `until` (NULL: until the end of the connection) or 5 s passed; *ret_closed: it ended.
+// Reads until the text contains `until` (NULL: until the end of the connection) or 5 s passed; *ret_closed:
+// it ended.
 static inline char *live_read_until(int fd, const char *until, bool *ret_closed)
 {
     size_t len = 0, capacity = 4 << 20;
@@ -433,7 +434,8 @@ static inline int live_status(const char *answer)
     return strncmp(answer, "HTTP/1.1 ", 9) == 0 ? atoi(answer + 9) : 0;
 }
 
-// One request on a connection of its own, closed by the server ("Connection: close" is for the caller to send).
+// One request on a connection of its own, closed by the server ("Connection: close" is for the caller to
+// send).
 static inline char *live_ask(int fd, const char *head, bool *ret_closed)
 {
     live_send(fd, head, strlen(head));
@@ -443,9 +445,9 @@ static inline char *live_ask(int fd, const char *head, bool *ret_closed)
 }
 
 // Waits up to 5 s for a condition.
-#define LIVE_WAIT_FOR(condition)                                                                                       \
-    do {                                                                                                               \
-        for (int64_t end_ms_ = clock_ms() + 5000; !(condition) && clock_ms() < end_ms_;)                               \
-            usleep(2000);                                                                                              \
-        assert_true(condition);                                                                                        \
+#define LIVE_WAIT_FOR(condition)                                                                             \
+    do {                                                                                                     \
+        for (int64_t end_ms_ = clock_ms() + 5000; !(condition) && clock_ms() < end_ms_;)                     \
+            usleep(2000);                                                                                    \
+        assert_true(condition);                                                                              \
     } while (0)

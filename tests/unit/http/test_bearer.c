@@ -58,10 +58,10 @@ static void test_verdicts(void **state)
         {"Bearer ", false, BEARER_WRONG},
         {"Bearer", false, BEARER_WRONG},
         {"s3cret", false, BEARER_WRONG},
-        {"Basic OnMzY3JldA==", true, BEARER_RIGHT},     // :s3cret
-        {"Basic eDpzM2NyZXQ=", true, BEARER_RIGHT},     // x:s3cret
+        {"Basic OnMzY3JldA==", true, BEARER_RIGHT}, // :s3cret
+        {"Basic eDpzM2NyZXQ=", true, BEARER_RIGHT}, // x:s3cret
         {"Basic eDpzM2NyZXQ=", false, BEARER_WRONG},
-        {"Basic czNjcmV0", true, BEARER_WRONG},         // no colon
+        {"Basic czNjcmV0", true, BEARER_WRONG}, // no colon
         {"Basic !!", true, BEARER_WRONG},
         {"Digest s3cret", true, BEARER_WRONG},
     };
@@ -102,8 +102,10 @@ static void test_limit(void **state)
     for (int i = 0; i < 100; i++)
         assert_int_equal(bearer_check(bearer, "Bearer guess", false, false, now), BEARER_WRONG);
     assert_int_equal(bearer_check(bearer, "Bearer guess", false, false, now), BEARER_LIMITED);
-    assert_int_equal(bearer_check(bearer, "Bearer s3cret", false, false, now), BEARER_LIMITED); // tells nothing
-    assert_int_equal(bearer_check(bearer, "Bearer s3cret", false, true, now), BEARER_RIGHT);   // known connection
+    assert_int_equal(bearer_check(bearer, "Bearer s3cret", false, false, now),
+                     BEARER_LIMITED); // tells nothing
+    assert_int_equal(bearer_check(bearer, "Bearer s3cret", false, true, now),
+                     BEARER_RIGHT); // known connection
     assert_int_equal(bearer_check(bearer, "Bearer guess", false, false, now + 1000), BEARER_WRONG);
     assert_int_equal(bearer_check(bearer, "Bearer s3cret", false, false, now + 1000), BEARER_LIMITED);
     assert_int_equal(bearer_check(bearer, "Bearer s3cret", false, false, now + 2000), BEARER_RIGHT);

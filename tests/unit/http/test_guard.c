@@ -19,8 +19,8 @@ static const struct guard guard = {.hosts = hosts, .page_paths = page_paths};
 enum { PORT = 3729 };
 
 // A well-formed head of these fields.
-static struct guard_head head_of(const char *method, const char *target, const struct http_field *fields, size_t n,
-                                 bool unix_socket)
+static struct guard_head head_of(const char *method, const char *target, const struct http_field *fields,
+                                 size_t n, bool unix_socket)
 {
     struct guard_head head = {
         .method = method,
@@ -56,12 +56,37 @@ static const struct {
 static void test_hostile_hosts(void **state)
 {
     static const char *const table[] = {
-        "evil.example", "evil.example:3729", "localhost.evil.example", "localhost.evil.example:3729",
-        "127.0.0.1.nip.io:3729", "localhost.:3729", "localhost.", "LOCALHOST:3729", "Localhost", "localhost:80x",
-        "localhost:03729", "localhost:3730", "127.0.0.1:22", "user@localhost:3729", "localhost:3729@evil.example",
-        "127.1:3729", "2130706433:3729", "0x7f.0.0.1:3729", "0.0.0.0:3729", "[::1%lo]:3729", "[::ffff:127.0.0.1]:3729",
-        "::1", "", " ", "localhost,evil.example", "localhost evil.example", "localhost/", "http://localhost",
-        "127.0.0.2:3729", "builder.example.evil.example", "forwarded:8081",
+        "evil.example",
+        "evil.example:3729",
+        "localhost.evil.example",
+        "localhost.evil.example:3729",
+        "127.0.0.1.nip.io:3729",
+        "localhost.:3729",
+        "localhost.",
+        "LOCALHOST:3729",
+        "Localhost",
+        "localhost:80x",
+        "localhost:03729",
+        "localhost:3730",
+        "127.0.0.1:22",
+        "user@localhost:3729",
+        "localhost:3729@evil.example",
+        "127.1:3729",
+        "2130706433:3729",
+        "0x7f.0.0.1:3729",
+        "0.0.0.0:3729",
+        "[::1%lo]:3729",
+        "[::ffff:127.0.0.1]:3729",
+        "::1",
+        "",
+        " ",
+        "localhost,evil.example",
+        "localhost evil.example",
+        "localhost/",
+        "http://localhost",
+        "127.0.0.2:3729",
+        "builder.example.evil.example",
+        "forwarded:8081",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
@@ -80,14 +105,21 @@ static void test_own_hosts(void **state)
         const char *host;
         bool unix_socket, tcp;
     } table[] = {
-        {"localhost", true, false},       {"127.0.0.1", true, false},      {"[::1]", true, false},
-        {"localhost:3729", false, true},  {"127.0.0.1:3729", false, true}, {"[::1]:3729", false, true},
-        {"builder.example", true, true},  {"forwarded:8080", true, true},  {"builder.example:3729", false, true},
+        {"localhost", true, false},
+        {"127.0.0.1", true, false},
+        {"[::1]", true, false},
+        {"localhost:3729", false, true},
+        {"127.0.0.1:3729", false, true},
+        {"[::1]:3729", false, true},
+        {"builder.example", true, true},
+        {"forwarded:8080", true, true},
+        {"builder.example:3729", false, true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
         struct http_field fields[] = {{"host", table[i].host}};
-        struct guard_head local = head_of("GET", "/", fields, 1, true), tcp = head_of("GET", "/", fields, 1, false);
+        struct guard_head local = head_of("GET", "/", fields, 1, true),
+                          tcp = head_of("GET", "/", fields, 1, false);
         assert_int_equal(judge(&local), table[i].unix_socket ? ERR_NONE : ERR_MISDIRECTED);
         assert_int_equal(judge(&tcp), table[i].tcp ? ERR_NONE : ERR_MISDIRECTED);
     }
@@ -203,7 +235,10 @@ static void test_framing(void **state)
         {{"Transfer-Encoding", "identity"}, {"Accept", "*/*"}, ERR_INVALID_REQUEST},
         {{"Transfer-Encoding", "gzip, chunked"}, {"Accept", "*/*"}, ERR_INVALID_REQUEST},
         {{"Transfer-Encoding", "chunked, chunked"}, {"Accept", "*/*"}, ERR_INVALID_REQUEST},
-        {{"Transfer-Encoding", "\x0b" "chunked"}, {"Accept", "*/*"}, ERR_INVALID_REQUEST},
+        {{"Transfer-Encoding", "\x0b"
+                               "chunked"},
+         {"Accept", "*/*"},
+         ERR_INVALID_REQUEST},
         {{"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "chunked"}, ERR_INVALID_REQUEST},
         {{"Transfer-Encoding", ""}, {"Accept", "*/*"}, ERR_INVALID_REQUEST},
         {{"Idempotency-Key", "a"}, {"Idempotency-Key", "b"}, ERR_INVALID_REQUEST},
@@ -319,10 +354,12 @@ static void test_content_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile_hosts),  cmocka_unit_test(test_own_hosts),    cmocka_unit_test(test_number_of_hosts),
-        cmocka_unit_test(test_foreign_pages),  cmocka_unit_test(test_own_page),     cmocka_unit_test(test_framing),
-        cmocka_unit_test(test_targets),        cmocka_unit_test(test_versions),     cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_head_adds_up),   cmocka_unit_test(test_content_length),
+        cmocka_unit_test(test_hostile_hosts),   cmocka_unit_test(test_own_hosts),
+        cmocka_unit_test(test_number_of_hosts), cmocka_unit_test(test_foreign_pages),
+        cmocka_unit_test(test_own_page),        cmocka_unit_test(test_framing),
+        cmocka_unit_test(test_targets),         cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_limits),          cmocka_unit_test(test_head_adds_up),
+        cmocka_unit_test(test_content_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

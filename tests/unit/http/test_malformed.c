@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Requests made by a grammar, each wrong in at least one place: every one is answered with 4xx/5xx or its connection
-// closed within a second, and no handler runs. Bare line feeds are not among them: a recipient may take one for a line end
-// (RFC 9112 section 2.2). The seed is fixed, so a failure repeats.
+// Requests made by a grammar, each wrong in at least one place: every one is answered with 4xx/5xx or its
+// connection closed within a second, and no handler runs. Bare line feeds are not among them: a recipient may
+// take one for a line end (RFC 9112 section 2.2). The seed is fixed, so a failure repeats.
 #include "base/strbuf.h"
 #include "http/live.h"
 
@@ -21,7 +21,10 @@ struct piece {
     const char *text;
     size_t len;
 };
-#define PIECE(literal) {literal, sizeof(literal) - 1}
+#define PIECE(literal)                                                                                       \
+    {                                                                                                        \
+        literal, sizeof(literal) - 1                                                                         \
+    }
 
 // Each of these alone makes the request wrong.
 static const struct piece bad_lines[] = {
@@ -74,7 +77,8 @@ static const struct piece bad_fields[] = {
     PIECE("Referer: http://evil.example/\r\n"),
     PIECE("Sec-Fetch-Site: cross-site\r\n"),
     PIECE("X: a\0b\r\n"),
-    PIECE("X: a\x01" "b\r\n"),
+    PIECE("X: a\x01"
+          "b\r\n"),
     PIECE("X y: a\r\n"),
     PIECE("X: folded\r\n line\r\n"),
     PIECE(": no name\r\n"),
@@ -101,7 +105,8 @@ static void put(struct strbuf *out, const struct piece *piece)
 static void make(struct strbuf *out, uint32_t number)
 {
     // the first rounds go through the tables, so that each entry is there
-    uint32_t lines = sizeof(bad_lines) / sizeof(*bad_lines), fields = sizeof(bad_fields) / sizeof(*bad_fields);
+    uint32_t lines = sizeof(bad_lines) / sizeof(*bad_lines),
+             fields = sizeof(bad_fields) / sizeof(*bad_fields);
     strbuf_reset(out);
     if (number < lines) {
         put(out, &bad_lines[number]);
@@ -136,7 +141,8 @@ static void expect_refusal(struct live *live, const struct strbuf *request, uint
     shutdown(fd, SHUT_WR);
     AUTO_FREE char *answer = live_read_until(fd, NULL, &closed);
     int status = live_status(answer);
-    if (!closed || clock_ms() - begin_ms > PATIENCE_MS * 4) // wide for a loaded machine; a hang takes the whole patience
+    if (!closed ||
+        clock_ms() - begin_ms > PATIENCE_MS * 4) // wide for a loaded machine; a hang takes the whole patience
         fail_msg("request %u was neither refused nor closed: %s", number, request->data);
     if (answer[0] && (status < 400 || status > 599))
         fail_msg("request %u was answered %d: %s", number, status, request->data);
@@ -156,8 +162,9 @@ static void test_grammar(void **state)
     strbuf_free(&request);
     // and the server is well
     bool closed;
-    AUTO_FREE char *answer = live_ask(
-        live_connect_unix(live), "GET /free HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &closed);
+    AUTO_FREE char *answer =
+        live_ask(live_connect_unix(live),
+                 "GET /free HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &closed);
     assert_int_equal(live_status(answer), 200);
 }
 
@@ -168,8 +175,8 @@ static void test_unknown_coding_is_answered_at_once(void **state)
     static const char *const methods[] = {"GET", "POST", "DELETE"};
     for (int i = 0; i < 3; i++) {
         bool closed;
-        AUTO_FREE char *head =
-            mem_printf("%s /free HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: rot13\r\n\r\n", methods[i]);
+        AUTO_FREE char *head = mem_printf(
+            "%s /free HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: rot13\r\n\r\n", methods[i]);
         AUTO_FREE char *answer = live_ask(live_connect_unix(live), head, &closed);
         assert_int_equal(live_status(answer), 400);
         assert_non_null(strstr(answer, "\"code\":\"invalid-request\""));
@@ -182,18 +189,24 @@ static void test_cross_site(void **state)
 {
     struct live *live = *state;
     static const char *const table[] = {
-        "POST /json HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Type: text/plain\r\n"
+        "POST /json HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Type: "
+        "text/plain\r\n"
         "Content-Length: 2\r\n\r\n{}",
-        "POST /json HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        "POST /json HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\nContent-Type: "
+        "application/x-www-form-urlencoded\r\n"
         "Content-Length: 2\r\n\r\n{}",
         "POST /json HTTP/1.1\r\nHost: localhost\r\nReferer: http://evil.example/\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 2\r\n\r\n{}",
-        "POST /json HTTP/1.1\r\nHost: evil.example\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
-        "OPTIONS /json HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nAccess-Control-Request-Method: "
+        "POST /json HTTP/1.1\r\nHost: evil.example\r\nContent-Type: application/json\r\nContent-Length: "
+        "2\r\n\r\n{}",
+        "OPTIONS /json HTTP/1.1\r\nHost: localhost\r\nOrigin: "
+        "http://evil.example\r\nAccess-Control-Request-Method: "
         "POST\r\n\r\n",
-        "GET /free HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n\r\n",
+        "GET /free HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: "
+        "no-cors\r\n\r\n",
         // without any sign of a browser, the body type alone stands in the way
-        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: "
+        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: "
+        "2\r\nConnection: "
         "close\r\n\r\n{}",
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {

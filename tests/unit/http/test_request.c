@@ -50,8 +50,8 @@ static void test_query(void **state)
 
 static void test_bad_queries(void **state)
 {
-    static const char *const table[] = {"/?a=%", "/?a=%4", "/?a=%zz", "/?a=%00", "/?a=%0a", "/?%7f=1", "/?a=%ff",
-                                        "/?a=%C0%80", "/?a=1&a=2", "/?a=1&%61=2"};
+    static const char *const table[] = {"/?a=%",   "/?a=%4",  "/?a=%zz",    "/?a=%00",   "/?a=%0a",
+                                        "/?%7f=1", "/?a=%ff", "/?a=%C0%80", "/?a=1&a=2", "/?a=1&%61=2"};
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
         CLEANUP(error_clear) struct error err = ERROR_INIT;
@@ -118,7 +118,11 @@ static void test_request_ids(void **state)
         const char *wanted;
         bool echoed;
     } table[] = {
-        {"abc-1.2_X", true}, {"", false}, {"a b", false}, {"a\"b", false}, {NULL, false},
+        {"abc-1.2_X", true},
+        {"", false},
+        {"a b", false},
+        {"a\"b", false},
+        {NULL, false},
         {"0123456789012345678901234567890123456789012345678901234567890123", true},
         {"01234567890123456789012345678901234567890123456789012345678901234", false},
     };
@@ -141,15 +145,26 @@ static void test_accept(void **state)
         const char *accept;
         int choice;
     } table[] = {
-        {NULL, 0}, {"", 0}, {"*/*", 0}, {"text/plain", 2}, {"TEXT/Plain", 2}, {"text/*", 1}, {"image/png", -1},
+        {NULL, 0},
+        {"", 0},
+        {"*/*", 0},
+        {"text/plain", 2},
+        {"TEXT/Plain", 2},
+        {"text/*", 1},
+        {"image/png", -1},
         {"text/html,application/xhtml+xml,*/*;q=0.8", 0},
         {"text/event-stream, */*;q=0.1", 1},
         {"text/event-stream, */*", 1}, // named beats any
         {"application/json;q=0.5, text/plain", 2},
         {"application/json;q=0, */*", 1}, // said not to be wanted
-        {"text/plain;q=0.001", 2}, {"text/plain;q=0", -1}, {"text/plain;q=0.000", -1},
+        {"text/plain;q=0.001", 2},
+        {"text/plain;q=0", -1},
+        {"text/plain;q=0.000", -1},
         {"text/plain; charset=utf-8; q=0.9 , application/json;q=0.8", 2},
-        {",,;;,text/plain", 2}, {"garbage", -1}, {"text", -1}, {"text/plainer", -1},
+        {",,;;,text/plain", 2},
+        {"garbage", -1},
+        {"text", -1},
+        {"text/plainer", -1},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The live server over a unix socket and TCP: framing, keep-alive, late replies, streams, back-pressure, limits.
+// The live server over a unix socket and TCP: framing, keep-alive, late replies, streams, back-pressure,
+// limits.
 #include "http/live.h"
+
+#include <sys/wait.h>
 
 static char *ask_unix(struct live *live, const char *request)
 {
@@ -14,8 +17,8 @@ static char *ask_unix(struct live *live, const char *request)
 static void test_small_get(void **state)
 {
     struct live *live = *state;
-    AUTO_FREE char *answer =
-        ask_unix(live, "GET /echo/abc?q=a%20b HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: my-id\r\nConnection: close\r\n\r\n");
+    AUTO_FREE char *answer = ask_unix(live, "GET /echo/abc?q=a%20b HTTP/1.1\r\nHost: "
+                                            "localhost\r\nX-Request-Id: my-id\r\nConnection: close\r\n\r\n");
     assert_int_equal(live_status(answer), 200);
     AUTO_FREE char *body = mem_printf("\r\n\r\nabc|a b|%d|3", (int)getuid());
     assert_non_null(strstr(answer, body));
@@ -46,11 +49,12 @@ static void test_keep_alive_after_problems(void **state)
     } table[] = {
         {"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "\"code\":\"not-found\""},
         {"DELETE /json HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, "Allow: POST\r\n"},
-        {"POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415,
-         "application/json"},
+        {"POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
+         415, "application/json"},
         {"POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}", 415, "Content-Type"},
-        {"POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{]", 400,
-         "\"code\":\"invalid-request\""},
+        {"POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+         "2\r\n\r\n{]",
+         400, "\"code\":\"invalid-request\""},
         {"GET /free HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nxx", 415, "takes no body"},
         {"GET /free?a=%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "percent-encoding"},
         {"POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json; charset=utf-8\r\n"
@@ -79,11 +83,13 @@ static void test_pipelined(void **state)
     struct live *live = *state;
     bool closed;
     int fd = live_connect_unix(live);
-    const char *text = "GET /echo/1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /late HTTP/1.1\r\nHost: localhost\r\n\r\n"
-                       "GET /echo/2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    const char *text =
+        "GET /echo/1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /late HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        "GET /echo/2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     live_send(fd, text, strlen(text));
     AUTO_FREE char *answer = live_read_until(fd, NULL, &closed);
-    const char *first = strstr(answer, "1|-|"), *late = strstr(answer, "late\n"), *second = strstr(answer, "2|-|");
+    const char *first = strstr(answer, "1|-|"), *late = strstr(answer, "late\n"),
+               *second = strstr(answer, "2|-|");
     assert_true(first && late && second && first < late && late < second);
     close(fd);
 }
@@ -96,7 +102,8 @@ static void test_body_limit(void **state)
     AUTO_FREE char *body = mem_alloc(len);
     memset(body, ' ', len);
     static const char *const heads[] = {
-        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2097152\r\n\r\n",
+        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+        "2097152\r\n\r\n",
         "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
         "chunked\r\n\r\n200000\r\n",
     };
@@ -112,8 +119,9 @@ static void test_body_limit(void **state)
     }
     // announced with Expect: refused before anything is sent
     int fd = live_connect_unix(live);
-    const char *head = "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
-                       "2097152\r\nExpect: 100-continue\r\n\r\n";
+    const char *head =
+        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+        "2097152\r\nExpect: 100-continue\r\n\r\n";
     AUTO_FREE char *answer = live_ask(fd, head, &closed);
     assert_int_equal(live_status(answer), 413);
     assert_int_equal(live->executed, 0);
@@ -124,8 +132,9 @@ static void test_expect_continue(void **state)
     struct live *live = *state;
     bool closed;
     int fd = live_connect_unix(live);
-    const char *head = "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
-                       "Expect: 100-continue\r\n\r\n";
+    const char *head =
+        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+        "Expect: 100-continue\r\n\r\n";
     live_send(fd, head, strlen(head));
     AUTO_FREE char *first = live_read_until(fd, "\r\n\r\n", &closed);
     assert_int_equal(live_status(first), 100);
@@ -168,8 +177,8 @@ static void test_slow_body_is_cut(void **state)
     struct live *live = *state;
     bool closed;
     int fd = live_connect_unix(live);
-    const char *head =
-        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+    const char *head = "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                       "application/json\r\nContent-Length: 9\r\n\r\n{";
     AUTO_FREE char *answer = live_ask(fd, head, &closed);
     assert_true(closed);
     assert_int_equal(live->executed, 0);
@@ -178,7 +187,8 @@ static void test_slow_body_is_cut(void **state)
 static void test_stream(void **state)
 {
     struct live *live = *state;
-    AUTO_FREE char *answer = ask_unix(live, "GET /ticks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    AUTO_FREE char *answer =
+        ask_unix(live, "GET /ticks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_int_equal(live_status(answer), 200);
     for (int i = 1; i <= 10; i++) {
         AUTO_FREE char *line = mem_printf("tick %d\n", i);
@@ -223,7 +233,8 @@ static void test_dead_readers_are_found(void **state)
     int fds[READERS];
     bool closed;
     for (int i = 0; i < READERS; i++) {
-        const char *head = "GET /idle HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " LIVE_TOKEN "\r\n\r\n";
+        const char *head =
+            "GET /idle HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " LIVE_TOKEN "\r\n\r\n";
         fds[i] = live_connect_tcp(live);
         AUTO_FREE char *text = mem_printf("GET /idle HTTP/1.1\r\nHost: localhost:%u\r\n%s", live->port,
                                           strstr(head, "Authorization"));
@@ -334,9 +345,10 @@ static void test_stale_and_used_sockets(void **state)
     close(left);
     assert_int_equal(server_listen(other, stale, &text, &err), 0);
     // TCP without a token, and beyond loopback
-    static const char *const refused[] = {"tcp:127.0.0.1:0", "tcp:0.0.0.0:0", "tcp:192.168.0.1:80", "tcp:[::]:80",
-                                          "tcp:example.org:80", "tcp:127.0.0.1", "tcp:127.0.0.1:99999", "http:x",
-                                          "unix:relative"};
+    static const char *const refused[] = {
+        "tcp:127.0.0.1:0",    "tcp:0.0.0.0:0", "tcp:192.168.0.1:80",  "tcp:[::]:80",
+        "tcp:example.org:80", "tcp:127.0.0.1", "tcp:127.0.0.1:99999", "http:x",
+        "unix:relative"};
     for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
         AUTO_FREE char *unused = NULL;
         assert_int_equal(server_listen(other, refused[i], &unused, &err), -1);
@@ -383,12 +395,14 @@ static void test_token(void **state)
         {"/echo/a", "Authorization: Bearer " LIVE_TOKEN "x", 401},
         {"/echo/a", "Authorization: Bearer ", 401},
         {"/echo/a", "Authorization: Bearer " LIVE_TOKEN, 200},
-        {"/echo/a", "Authorization: Basic eDphLXRva2VuLW9mLXRoaXMtdGVzdA==", 200}, // the page's way in, page paths only
+        {"/echo/a",
+         "Authorization: Basic eDphLXRva2VuLW9mLXRoaXMtdGVzdA==", 200}, // the page's way in, page paths only
         {"/late", "Authorization: Basic eDphLXRva2VuLW9mLXRoaXMtdGVzdA==", 401},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-        AUTO_FREE char *head = mem_printf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\nConnection: close\r\n\r\n",
-                                          table[i].path, live->port, table[i].authorization);
+        AUTO_FREE char *head =
+            mem_printf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\nConnection: close\r\n\r\n",
+                       table[i].path, live->port, table[i].authorization);
         AUTO_FREE char *answer = live_ask(live_connect_tcp(live), head, &closed);
         assert_int_equal(live_status(answer), table[i].status);
         if (table[i].status == 401)
@@ -401,16 +415,17 @@ static void test_token_guessing_is_limited(void **state)
     struct live *live = *state;
     bool closed;
     int limited = 0;
-    AUTO_FREE char *right = mem_printf("GET /echo/a HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer %s\r\n\r\n",
-                                       live->port, LIVE_TOKEN);
+    AUTO_FREE char *right =
+        mem_printf("GET /echo/a HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer %s\r\n\r\n",
+                   live->port, LIVE_TOKEN);
     int trusted = live_connect_tcp(live);
     live_send(trusted, right, strlen(right));
     free(live_read_until(trusted, "a|-|", &closed));
     for (int i = 0; i < 110; i++) {
-        AUTO_FREE char *head =
-            mem_printf("GET /echo/a HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer guess%d\r\nConnection: "
-                       "close\r\n\r\n",
-                       live->port, i);
+        AUTO_FREE char *head = mem_printf(
+            "GET /echo/a HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer guess%d\r\nConnection: "
+            "close\r\n\r\n",
+            live->port, i);
         AUTO_FREE char *answer = live_ask(live_connect_tcp(live), head, &closed);
         limited += live_status(answer) == 429 && strstr(answer, "Retry-After: 1\r\n");
     }
@@ -420,6 +435,45 @@ static void test_token_guessing_is_limited(void **state)
     AUTO_FREE char *answer = live_read_until(trusted, "a|-|", &closed);
     assert_int_equal(live_status(answer), 200);
     close(trusted);
+}
+
+// Runs in a child: asks as another user and returns the status.
+static int ask_as_nobody(struct live *live, const char *head)
+{
+    bool closed;
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        return 1;
+    AUTO_FREE char *answer = live_ask(live_connect_unix(live), head, &closed);
+    return live_status(answer) / 100 * 10 + live_status(answer) % 10;
+}
+
+static int in_child(struct live *live, const char *head)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(ask_as_nobody(live, head));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+// Who asks is what the kernel says: the daemon's own user is admin, another one may submit.
+static void test_rights_of_peers(void **state)
+{
+    struct live *live = *state;
+    const char *admin = "POST /admin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    const char *submit =
+        "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+        "2\r\nConnection: close\r\n\r\n{}";
+    AUTO_FREE char *answer = ask_unix(live, admin);
+    assert_int_equal(live_status(answer), 200);
+    if (geteuid() != 0)
+        return; // only root can become somebody else
+    assert_int_equal(chmod(live->directory, 0755), 0);
+    assert_int_equal(chmod(live->unix_path, 0666), 0);
+    assert_int_equal(in_child(live, admin), 43);  // 403
+    assert_int_equal(in_child(live, submit), 20); // 200
 }
 
 static void test_quiesced(void **state)
@@ -466,6 +520,7 @@ int main(void)
         LIVE_TEST(test_descriptor_handed_over),
         LIVE_TEST(test_token),
         LIVE_TEST(test_token_guessing_is_limited),
+        LIVE_TEST(test_rights_of_peers),
         LIVE_TEST(test_quiesced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
