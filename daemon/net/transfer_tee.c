@@ -151,14 +151,16 @@ static int source_ended(struct tee *tee, struct error *err)
     bool stale;
     int rc = transport_stream_take(tee->stream, &answer, &stale, err);
     http_answer_clear(&answer);
+    bool broken = rc != 0 && err->code == ERR_REGISTRY_UNREACHABLE;
     bool complete = tee->skip_bytes == 0 && (end < 0 ? rc == 0 : tee->ring.head == end);
+    if (rc != 0 && !broken)
+        return -1;
     if (complete) {
-        error_clear(err);
+        error_clear(err); // broken off behind the last byte
         return verify(tee, err);
     }
-    bool broken = rc == 0 || err->code == ERR_REGISTRY_UNREACHABLE;
-    if (!broken || !may_resume(tee))
-        return rc == 0 ? verify(tee, err) : -1;
+    if (!may_resume(tee))
+        return broken ? -1 : verify(tee, err);
     error_clear(err);
     transfer_source_close(tee);
     tee->state = TEE_CLOSED;

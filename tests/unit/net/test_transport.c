@@ -726,8 +726,8 @@ static void test_byte_rate(void **state)
     assert_true(timed(f, &call) >= 50);
     assert_int_equal(f->answer.sink_bytes, 600000);
     http_call_clear(&call);
-    free(bytes);
     scripted_free(s);
+    free(bytes);
     net_fixture_free(f);
 }
 
