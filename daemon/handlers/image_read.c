@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GET and HEAD of /v1/images/inspect, /manifest, /config and /tags: queries that read. The reference stands in ?ref=
-// because names contain slashes.
+// GET and HEAD of /v1/images/inspect, /manifest, /config and /tags: queries that read. The reference stands
+// in ?ref= because names contain slashes.
 #include "base/mem.h"
 #include "base/str.h"
 #include "handlers/answer.h"
@@ -36,7 +36,8 @@ static void ask(struct request *request, struct app *app, enum image_query_kind 
         if (ref)
             query = image_query_new(app->images, kind, ref, request_query(request, "platform"), &err);
         else
-            error_set(&err, ERR_INVALID_REQUEST, "the query parameter ref is required: ?ref=registry/name:tag");
+            error_set(&err, ERR_INVALID_REQUEST,
+                      "the query parameter ref is required: ?ref=registry/name:tag");
     }
     if (query)
         engine_query(app->engine, query, finished, answer_later(request, app));

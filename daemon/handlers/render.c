@@ -153,7 +153,10 @@ void render_heartbeat(struct render *render, const struct event *event, struct s
     } else if (render->kind == RENDER_TEXT && render->all_jobs) {
         strbuf_puts(out, "\n");
     } else if (render->kind == RENDER_TEXT) {
-        render_text_total(&render->view, out);
+        if (render->view.bytes_total > 0)
+            render_text_total(&render->view, out);
+        else
+            strbuf_puts(out, "waiting");
         strbuf_putc(out, '\n');
     } else {
         render_event(render, event, out);

@@ -186,6 +186,39 @@ static void test_result_lines(void **state)
     }
 }
 
+// What a silence sounds like in each encoding: JSON readers get the event, people something they can read.
+static void test_heartbeats(void **state)
+{
+    static const char progress[] =
+        "{\"type\":\"progress\",\"bytes_total\":2000,\"bytes_done\":500,\"blobs_total\":2}";
+    static const struct {
+        enum render_kind kind;
+        const char *idle, *busy;
+    } table[] = {
+        {RENDER_NDJSON, "{\"type\":\"heartbeat\"}\n", "{\"type\":\"heartbeat\"}\n"},
+        {RENDER_SSE, "retry: 2000\n\ndata: {\"type\":\"heartbeat\"}\n\n",
+         "data: {\"type\":\"heartbeat\"}\n\n"},
+        {RENDER_TEXT, "waiting\n", " total 0.5/2.0 kB  0/2 blobs\n"},
+        {RENDER_BARS, "\r", "\r"},
+        {RENDER_ARRAY, "\n", "\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        struct strbuf out = STRBUF_INIT(4096);
+        struct render *render = render_new(table[i].kind, 80, false, NULL);
+        struct event *beat = event_from_line(0, 0, "{\"type\":\"heartbeat\"}");
+        render_heartbeat(render, beat, &out);
+        assert_string_equal(strbuf_text(&out), table[i].idle);
+        one(render, progress, &out);
+        strbuf_reset(&out);
+        render_heartbeat(render, beat, &out);
+        assert_string_equal(strbuf_text(&out), table[i].busy);
+        event_unref(beat);
+        render_free(render);
+        strbuf_free(&out);
+    }
+}
+
 // Thousands of blobs draw a screenful.
 static void test_many_blobs(void **state)
 {
@@ -246,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_result_lines),
         cmocka_unit_test(test_many_blobs),
         cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_heartbeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
