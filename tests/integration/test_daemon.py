@@ -4,15 +4,10 @@
 import os
 import pathlib
 import signal
-import subprocess
 import time
 import unittest
 
-from daemon import Daemon, drayd, parse_problem
-
-
-def run_drayd(*arguments):
-    return subprocess.run([drayd(), *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+from daemon import Daemon, parse_problem, run_drayd
 
 
 class StartAndStop(unittest.TestCase):

@@ -31,6 +31,19 @@ def drayd():
     return os.environ.get("DRAYD", str(pathlib.Path(__file__).parents[2] / "build/dev/daemon/drayd"))
 
 
+def environment(home, more=None):
+    """Variables for a drayd that sees nothing of who runs the test. Proxies are not handed on."""
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR") or k.endswith("SAN_OPTIONS")}
+    return {**kept, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), **(more or {})}
+
+
+def run_drayd(*arguments, more=None):
+    """Runs drayd to its end, with an empty home."""
+    with tempfile.TemporaryDirectory() as home:
+        return subprocess.run([drayd(), *map(str, arguments)], env=environment(home, more), capture_output=True,
+                              text=True, timeout=60, check=False)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -98,10 +111,10 @@ class Daemon:
     directory   holds everything: state/ cache/ build/ (a build root) out/ (the output root, readable too) log dray.sock
     tcp=True    listens on a loopback port too: address and token are set
     roots       more build roots
-    environment more variables; HOME is the directory, proxies are not handed on
+    more        more variables of the environment; HOME is the directory
     """
 
-    def __init__(self, *arguments, tcp=False, roots=(), settings=None, environment=None, start=True):
+    def __init__(self, *arguments, tcp=False, roots=(), settings=None, more=None, start=True):
         # Short: the path of a unix socket has at most 107 bytes.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="dray.", dir="/tmp")).resolve()
         self.socket = self.directory / "dray.sock"
@@ -123,7 +136,7 @@ class Daemon:
         for key, value in (settings or {}).items():
             self.arguments += ["--set", f"{key}={value}"]
         self.arguments += arguments
-        self.environment = self._environment(environment or {})
+        self.environment = environment(self.directory, more)
         if start:
             try:
                 self.start()
@@ -139,10 +152,6 @@ class Daemon:
         with open(os.open(token_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
             out.write(self.token + "\n")
         self.arguments += ["--listen", f"tcp:{self.address}", "--token-file", token_file]
-
-    def _environment(self, more):
-        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR") or k.endswith("SAN_OPTIONS")}
-        return {**kept, "HOME": str(self.directory), "XDG_RUNTIME_DIR": str(self.directory), **more}
 
     # -- life ---------------------------------------------------------------------------------------------------
 
