@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be wrong with a job or on its way: each ends in a problem that names the fault, the job failed, nothing
+half-published, the daemon unharmed."""
+
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import socket
+import struct
+import threading
+import time
+import unittest
+
+from daemon import Daemon
+from registries import Registry, free_port
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+def digest(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class HostileRegistry:
+    """Serves one image; `fault` says what goes wrong with it."""
+
+    def __init__(self):
+        self.layer = os.urandom(300_000)
+        self.config = b'{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["' + \
+            digest(b"tar").encode() + b'"]}}'
+        self.manifest = json.dumps({
+            "schemaVersion": 2, "mediaType": MANIFEST,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(self.config),
+                       "size": len(self.config)},
+            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest(self.layer),
+                        "size": len(self.layer)}]}).encode()
+        self.fault = None
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                registry.answer(self)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"127.0.0.1:{self.server.server_port}"
+
+    def answer(self, handler):
+        if isinstance(self.fault, int):
+            return self.send(handler, self.fault, b'{"errors":[{"code":"NOPE","message":"the stub says so"}]}',
+                             "application/json")
+        if "/manifests/" in handler.path:
+            body = b"{" if self.fault == "bad manifest" else self.manifest
+            return self.send(handler, 200, body, MANIFEST)
+        body = self.config if handler.path.endswith(digest(self.config)) else self.layer
+        if self.fault == "wrong digest" and body is self.layer:
+            body = bytes(len(body))
+        if self.fault == "truncated" and body is self.layer:
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body[:1000])
+            handler.close_connection = True
+            return None
+        return self.send(handler, 200, body, "application/octet-stream")
+
+    @staticmethod
+    def send(handler, status, body, media_type):
+        handler.send_response(status)
+        handler.send_header("Content-Type", media_type)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(body)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+QUICK = {"network.retry_base_ms": 10, "network.retry_count": 1, "network.connect_ms": 2000, "network.first_byte_ms": 3000}
+
+
+class Posted(unittest.TestCase):
+    """What the text of a request shows is refused at the POST, with the JSON pointer."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(settings=QUICK)
+        cls.addClassCleanup(cls.daemon.remove)
+        cls.addClassCleanup(cls.daemon.stop)
+
+    def refused(self, spec, status, code, pointer=None):
+        got, problem = self.daemon.refused_job(spec)
+        self.assertEqual((got, problem["code"]), (status, code), problem)
+        if pointer is not None:
+            self.assertEqual(problem["errors"][0]["pointer"], pointer, problem)
+        self.assertEqual(self.daemon.get("/v1/jobs")["items"], [])
+        return problem
+
+    def test_unknown_field(self):
+        spec = {"kind": "copy", "source": "a/b:1", "targets": ["c/d:1"], "sauce": 1}
+        self.assertIn("sauce", self.refused(spec, 400, "invalid-request", "/sauce")["detail"])
+
+    def test_unknown_field_deep_inside(self):
+        spec = {"kind": "build", "base": "scratch", "targets": ["a/b:1"], "layers": [{"files": [{"form": "/x", "to": "/"}]}]}
+        self.refused(spec, 400, "invalid-request")
+
+    def test_wrong_type(self):
+        self.refused({"kind": "copy", "source": 1, "targets": ["c/d:1"]}, 400, "invalid-request", "/source")
+
+    def test_missing_member(self):
+        self.refused({"kind": "copy", "targets": ["c/d:1"]}, 400, "invalid-request", "/source")
+
+    def test_no_target(self):
+        self.refused({"kind": "copy", "source": "a/b:1", "targets": []}, 400, "invalid-request", "/targets")
+
+    def test_unknown_kind(self):
+        self.refused({"kind": "brew"}, 400, "invalid-request", "/kind")
+
+    def test_bad_reference(self):
+        for bad in ("UPPER/case:1", "a/b:", "https://x/y", "a//b", "a/b@sha256:12", "x" * 300):
+            with self.subTest(bad):
+                self.refused({"kind": "copy", "source": bad, "targets": ["c/d:1"]}, 400, "reference-invalid", "/source")
+
+    def test_path_outside_the_roots(self):
+        for path in ("/etc/passwd", f"{self.daemon.build_root}/../../etc/passwd"):
+            with self.subTest(path):
+                spec = {"kind": "build", "base": "scratch", "targets": ["a/b:1"], "layers": [{"files": [{"from": path, "to": "/x"}]}]}
+                self.refused(spec, 403, "path-not-allowed", "/layers/0/files/0/from")
+
+    def test_output_outside_the_roots(self):
+        self.refused({"kind": "copy", "source": "a/b:1", "targets": ["oci:/etc/x:1"]}, 403, "path-not-allowed", "/targets/0")
+
+    def test_bad_json(self):
+        for body in (b"{", b"[]", b'{"kind":"copy","kind":"build"}', b'{"kind":"copy"} x', b"\xff"):
+            with self.subTest(body):
+                answer = self.daemon.request("POST", "/v1/jobs", body=body, headers={"Content-Type": "application/json"})
+                self.assertEqual(answer.status, 400)
+                self.assertEqual(answer.json()["code"], "invalid-request")
+
+    def test_body_over_its_limit(self):
+        answer = self.daemon.request("POST", "/v1/jobs", body=b" " * ((1 << 20) + 1), headers={"Content-Type": "application/json"})
+        self.assertEqual(answer.status, 413)
+
+    def test_deep_and_many(self):
+        for body in (b"[" * 70 + b"]" * 70, b"[" + b"0," * 100_001 + b"0]"):
+            answer = self.daemon.request("POST", "/v1/jobs", body=body, headers={"Content-Type": "application/json"})
+            self.assertIn(answer.status, (400, 413))
+
+    def test_wrong_media_type(self):
+        answer = self.daemon.request("POST", "/v1/jobs", body=b"{}", headers={"Content-Type": "text/plain"})
+        self.assertEqual(answer.status, 415)
+
+
+class Running(unittest.TestCase):
+    """What only the work shows fails the job."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(settings=QUICK)
+        cls.addClassCleanup(cls.daemon.remove)
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.registry = Registry()
+        cls.addClassCleanup(cls.registry.stop)
+        cls.hostile = HostileRegistry()
+        cls.addClassCleanup(cls.hostile.__exit__)
+
+    def failed(self, spec, code):
+        job = self.daemon.run_job(spec, state="failed")
+        self.assertEqual(job["error"]["code"], code, job["error"])
+        self.assertTrue(job["error"]["detail"])
+        self.assertEqual(self.daemon.request("GET", "/readyz").status, 200)
+        target = spec["targets"][0]
+        if target.startswith(self.registry.address):
+            name, tag = target.split("/", 1)[1].rsplit(":", 1)
+            self.assertFalse((self.registry.data / f"docker/registry/v2/repositories/{name}/_manifests/tags/{tag}").exists())
+            # docker-registry 2.8.2 keeps a session whose PUT was cut in mid-body: it answers 404 to the DELETE.
+            if code != "digest-mismatch":
+                self.assertEqual(self.registry.uploads(), [])
+        return job["error"]
+
+    def copy(self, code, source=None):
+        return self.failed({"kind": "copy", "source": source or f"{self.hostile.address}/a/b:1",
+                            "targets": [f"{self.registry.address}/x:{code}"]}, code)
+
+    def build(self, code, **entry):
+        return self.failed({"kind": "build", "base": "scratch", "targets": [f"{self.registry.address}/y:{code}"],
+                            "layers": [{"files": [{"to": "/x", **entry}]}]}, code)
+
+    def test_statuses(self):
+        for status, code in ((403, "registry-denied"), (404, "image-not-found"), (401, "registry-denied"), (500, "registry-error")):
+            with self.subTest(status):
+                self.hostile.fault = status
+                error = self.copy(code)
+                self.assertEqual(error["upstream"]["status"], status)
+                self.assertIn(self.hostile.address, error["detail"])
+
+    def test_wrong_digest(self):
+        self.hostile.fault = "wrong digest"
+        error = self.copy("digest-mismatch")
+        self.assertIn(digest(self.hostile.layer)[:19], error["detail"])
+
+    def test_truncated_blob(self):
+        self.hostile.fault = "truncated"
+        self.copy("registry-unreachable")
+
+    def test_bad_manifest(self):
+        self.hostile.fault = "bad manifest"
+        self.copy("registry-protocol")
+
+    def test_refused_connection(self):
+        address = f"127.0.0.1:{free_port()}"
+        error = self.copy("registry-unreachable", f"{address}/a/b:1")
+        self.assertIn(address, error["detail"])
+
+    def test_unknown_host(self):
+        error = self.copy("registry-unreachable", "no-such-host.invalid/a/b:1")
+        self.assertIn("no-such-host.invalid", error["detail"])
+
+    def test_missing_path(self):
+        path = f"{self.daemon.build_root}/nothing-here"
+        self.assertIn("nothing-here", self.build("path-not-found", **{"from": path})["detail"])
+
+    def test_special_files(self):
+        directory = self.daemon.build_root / "special"
+        directory.mkdir()
+        os.mkfifo(directory / "fifo")
+        self.assertIn("fifo", self.build("unsupported-file", **{"from": str(directory)})["detail"])
+
+    def test_link_out_of_the_root(self):
+        link = self.daemon.build_root / "way-out"
+        link.symlink_to("/etc")
+        self.assertIn("way-out", self.build("path-not-allowed", **{"from": f"{link}/passwd"})["detail"])
+
+    def test_whiteout_name(self):
+        directory = self.daemon.build_root / "white"
+        directory.mkdir()
+        (directory / ".wh.secret").write_text("")
+        self.assertIn(".wh.secret", self.build("unsupported-file", **{"from": str(directory)})["detail"])
+
+    @unittest.skipIf(os.geteuid() != 0, "only root has callers with fewer rights")
+    def test_unreadable_for_the_caller(self):
+        path = self.daemon.build_root / "secret"
+        path.write_text("s")
+        path.chmod(0o600)
+        self.daemon.directory.chmod(0o755)
+        self.daemon.socket.chmod(0o666)
+        job = as_nobody(self.daemon, {"kind": "build", "base": "scratch", "targets": [f"{self.registry.address}/y:no"],
+                                      "layers": [{"files": [{"from": str(path), "to": "/x"}]}]})
+        done = self.daemon.wait_job(job)
+        self.assertEqual((done["state"], done["error"]["code"]), ("failed", "forbidden"), done)
+        self.assertIn(str(path), done["error"]["detail"])
+
+    def test_file_that_shrinks_while_read(self):
+        path = self.daemon.build_root / "shrinking"
+        with open(path, "wb") as out:
+            out.truncate(3_000_000_000)
+        job = self.daemon.post_job({"kind": "build", "base": "scratch", "targets": [f"{self.registry.address}/y:shrink"],
+                                    "layers": [{"files": [{"from": str(path), "to": "/x"}]}]})
+        for event in self.daemon.events(job["id"]):
+            if event["type"] == "blob.state" and event["state"] == "packing":
+                time.sleep(0.05)
+                os.truncate(path, 1000)
+        done = self.daemon.wait_job(job["id"])
+        self.assertEqual((done["state"], done["error"]["code"]), ("failed", "source-changed"), done)
+        self.assertIn("shrinking", done["error"]["detail"])
+
+    def test_client_that_leaves_in_mid_stream(self):
+        self.hostile.fault = None
+        job = self.daemon.post_job({"kind": "build", "base": "scratch", "targets": [f"{self.registry.address}/left:1"],
+                                    "layers": [{"files": [{"type": "file", "to": "/x", "text": "x"}]}]})
+        raw = socket.socket(socket.AF_UNIX)
+        raw.connect(str(self.daemon.socket))
+        raw.sendall(f"GET /v1/jobs/{job['id']}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        raw.recv(10)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.close()
+        self.assertEqual(self.daemon.wait_job(job["id"])["state"], "succeeded")
+
+
+def as_nobody(daemon, spec):
+    """Posts a job over a connection that another user opened; returns its id."""
+    import http.client
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(read)
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            connection = http.client.HTTPConnection("localhost")
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(str(daemon.socket))
+            connection.request("POST", "/v1/jobs", json.dumps(spec), {"Content-Type": "application/json"})
+            os.write(write, connection.getresponse().read())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        body = answer.read()
+    os.waitpid(pid, 0)
+    return json.loads(body)["id"]
+
+
+class FullDisk(unittest.TestCase):
+    @unittest.skipIf(os.geteuid() != 0, "only root may mount")
+    def test_a_full_cache_fails_the_job_and_nothing_else(self):
+        with Registry() as registry, Daemon(settings=QUICK, start=False) as daemon:
+            pathlib.Path(daemon.cache).mkdir()
+            os.system(f"mount -t tmpfs -o size=40m none {daemon.cache}")
+            try:
+                daemon.start()
+                with open(daemon.build_root / "big", "wb") as out:
+                    out.write(os.urandom(80_000_000))
+                spec = {"kind": "build", "base": "scratch", "targets": [f"{registry.address}/full:1"],
+                        "layers": [{"files": [{"from": f"{daemon.build_root}/big", "to": "/big"}]}]}
+                job = daemon.run_job(spec, state="failed")
+                self.assertEqual(job["error"]["code"], "no-space", job["error"])
+                spec["layers"][0]["files"] = [{"type": "file", "to": "/small", "text": "x"}]
+                daemon.run_job(spec)
+                daemon.stop()
+            finally:
+                daemon.kill()
+                os.system(f"umount {daemon.cache}")
+
+
+if __name__ == "__main__":
+    unittest.main()
