@@ -4,130 +4,13 @@
 // are known; when both are done the image is assembled and published.
 #include "images/build.h"
 
-#include <string.h>
-
 #include "base/mem.h"
-#include "base/str.h"
 #include "credentials/credentials.h"
 #include "images/build_plan.h"
-#include "images/resolve.h"
-
-static int child_found(struct resolve_step *step, struct job *job, struct error *err);
-
-static int adopt_base(struct build_plan *plan, struct build_variant *variant, struct resolve_step *step,
-                      struct error *err)
-{
-    if (image_config_parse(&variant->config, step->config, step->config_len, err))
-        return error_wrap(err, "the base's config");
-    manifest_move(&variant->base, &step->manifest);
-    if (image_config_layers(&variant->config) != variant->base.n_layers)
-        return error_set(err, ERR_REGISTRY_PROTOCOL, "the base's manifest has %zu layers, its config %zu diff_ids",
-                         variant->base.n_layers, image_config_layers(&variant->config));
-    variant->resolved = true;
-    plan->n_resolved++;
-    return 0;
-}
-
-static int ask_children(struct build_plan *plan, struct job *job, struct error *err)
-{
-    for (size_t i = 0; i < plan->spec.n_platforms; i++) {
-        const struct descriptor *child = manifest_find_platform(&plan->root, plan->variants[i].platform, err);
-        if (!child)
-            return -1;
-        struct resolve_step *step = resolve_step_new(&plan->base, child, true, child_found, plan);
-        step->number = i;
-        job_submit_step(job, &step->base);
-    }
-    return 0;
-}
-
-static int check_single(const struct build_plan *plan, const struct build_variant *variant, struct error *err)
-{
-    struct platform have;
-    image_config_platform(&variant->config, &have);
-    bool fits = plan->spec.n_platforms == 1 &&
-                (!plan->spec.platforms_given || platform_matches(variant->platform, &have));
-    AUTO_FREE char *name = platform_format(&have);
-    platform_clear(&have);
-    if (fits)
-        return 0;
-    return error_set_pointer(err, ERR_PLATFORM_MISSING, "/platforms", "the base is a single image for %s", name);
-}
-
-static int root_found(struct resolve_step *step, struct job *job, struct error *err)
-{
-    struct build_plan *plan = step->plan;
-    if (step->manifest.is_index) {
-        manifest_move(&plan->root, &step->manifest);
-        return ask_children(plan, job, err);
-    }
-    if (adopt_base(plan, &plan->variants[0], step, err))
-        return -1;
-    return check_single(plan, &plan->variants[0], err);
-}
-
-static int child_found(struct resolve_step *step, struct job *job, struct error *err)
-{
-    (void)job;
-    struct build_plan *plan = step->plan;
-    if (step->manifest.is_index)
-        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "the base is an index of indexes: name the inner one by digest");
-    return adopt_base(plan, &plan->variants[step->number], step, err);
-}
-
-static void begin_base(struct build_plan *plan)
-{
-    if (plan->spec.base.kind != LOCATION_SCRATCH) {
-        struct resolve_step *step = resolve_step_new(&plan->base, NULL, true, root_found, plan);
-        job_submit_step(plan->job, &step->base);
-        return;
-    }
-    for (size_t i = 0; i < plan->spec.n_platforms; i++) {
-        image_config_new(&plan->variants[i].config, plan->variants[i].platform);
-        plan->variants[i].resolved = true;
-        plan->n_resolved++;
-    }
-}
-
-static int layer_made(struct layer_work *work, struct job *job, struct error *err)
-{
-    (void)job;
-    (void)err;
-    struct build_plan *plan = work->plan;
-    plan->n_made++;
-    return 0;
-}
-
-// The first plan: what is to be packed. Sizes and digests follow when they are known.
-static void announce_layers(struct build_plan *plan)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < plan->spec.n_layers; i++)
-        json_array_append_new(list, json_pack("{s:s, s:n, s:n, s:n, s:s, s:n}", "blob", plan->layers[i].label, "digest",
-                                              "media_type", "size", "role", "layer", "target"));
-    job_event(plan->job, "job.plan", json_pack("{s:o, s:i, s:b}", "blobs", list, "bytes_total", 0, "estimated", 1));
-}
-
-static void begin_layers(struct build_plan *plan)
-{
-    for (size_t i = 0; i < plan->spec.n_layers; i++) {
-        plan->layers[i] = (struct layer_work){
-            .context = plan->context,
-            .spec = &plan->spec.layers[i].spec,
-            .label = mem_printf("layers/%zu", i),
-            .made = layer_made,
-            .plan = plan,
-            .number = i,
-        };
-    }
-    announce_layers(plan);
-    for (size_t i = 0; i < plan->spec.n_layers; i++)
-        layer_work_start(&plan->layers[i], plan->job);
-}
 
 static void free_variant(struct build_variant *variant)
 {
-    manifest_clear(&variant->base);
+    layer_stack_clear(&variant->stack);
     image_config_clear(&variant->config);
     descriptor_clear(&variant->config_descriptor);
     free(variant->config_text);
@@ -136,28 +19,63 @@ static void free_variant(struct build_variant *variant)
 static void build_free(void *arg)
 {
     struct build_plan *plan = arg;
-    publish_free(plan->publish);
-    endpoint_fini(&plan->base);
-    manifest_clear(&plan->root);
     for (size_t i = 0; plan->variants && i < plan->spec.n_platforms; i++)
         free_variant(&plan->variants[i]);
-    for (size_t i = 0; plan->layers && i < plan->spec.n_layers; i++)
-        if (plan->layers[i].context)
-            layer_work_clear(&plan->layers[i]);
+    for (size_t i = 0; plan->works && i < plan->spec.n_layers; i++)
+        if (plan->works[i].context)
+            layer_work_clear(&plan->works[i]);
+    publish_free(plan->publish);
+    rebase_fini(&plan->rebase);
+    platform_set_fini(&plan->base_set);
+    endpoint_fini(&plan->base);
     free(plan->variants);
-    free(plan->layers);
+    free(plan->works);
+    free(plan->found);
     if (plan->auth)
         credential_set_unref(plan->auth);
     build_spec_clear(&plan->spec);
     free(plan);
 }
 
+static void pin_inputs(struct build_plan *plan, const json_t *checkpoint)
+{
+    const json_t *inputs = json_object_get(checkpoint, "inputs");
+    publish_pin(&plan->spec.base, json_get_string(inputs, "base"));
+    if (plan->spec.edits.has_from)
+        publish_pin(&plan->spec.edits.from, json_get_string(inputs, "from"));
+    if (plan->spec.edits.has_onto)
+        publish_pin(&plan->spec.edits.onto, json_get_string(inputs, "onto"));
+}
+
+static void prepare(struct build_plan *plan, const json_t *auth, const json_t *checkpoint)
+{
+    const struct build_spec *spec = &plan->spec;
+    plan->variants = mem_calloc(spec->n_platforms, sizeof(*plan->variants));
+    plan->works = mem_calloc(spec->n_layers, sizeof(*plan->works));
+    plan->found = mem_calloc(spec->n_layers, sizeof(*plan->found));
+    for (size_t i = 0; i < spec->n_platforms; i++)
+        plan->variants[i].platform = &spec->platforms[i];
+    pin_inputs(plan, checkpoint);
+    endpoint_init(&plan->base, plan->context, &spec->base, plan->auth);
+    if (spec->base.kind != LOCATION_SCRATCH)
+        platform_set_init(&plan->base_set, &plan->base, spec->platforms, spec->n_platforms, spec->platforms_given,
+                          "the base");
+    plan->publish = publish_new(&(struct publish_options){.job = plan->job,
+                                                          .context = plan->context,
+                                                          .targets = &spec->targets,
+                                                          .auth = auth,
+                                                          .auth_set = plan->auth});
+}
+
 static void begin(struct build_plan *plan)
 {
     publish_start(plan->publish);
-    begin_layers(plan);
-    begin_base(plan);
+    build_begin_layers(plan);
+    if (plan->spec.base.kind != LOCATION_SCRATCH)
+        platform_set_start(&plan->base_set, plan->job);
 }
+
+static int build_advance(struct job *job, void *arg, struct error *err);
 
 static int build_start(struct job *job, const json_t *spec, const json_t *auth, const json_t *checkpoint,
                        void **ret_plan, struct error *err)
@@ -170,60 +88,56 @@ static int build_start(struct job *job, const json_t *spec, const json_t *auth, 
         build_free(plan);
         return -1;
     }
-    plan->variants = mem_calloc(plan->spec.n_platforms, sizeof(*plan->variants));
-    plan->layers = mem_calloc(plan->spec.n_layers, sizeof(*plan->layers));
-    for (size_t i = 0; i < plan->spec.n_platforms; i++)
-        plan->variants[i].platform = &plan->spec.platforms[i];
-    publish_pin(&plan->spec.base, json_get_string(json_object_get(checkpoint, "inputs"), "base"));
-    endpoint_init(&plan->base, plan->context, &plan->spec.base, plan->auth);
-    plan->publish = publish_new(&(struct publish_options){.job = job,
-                                                          .context = plan->context,
-                                                          .targets = &plan->spec.targets,
-                                                          .auth = auth,
-                                                          .auth_set = plan->auth});
+    prepare(plan, auth, checkpoint);
     *ret_plan = plan;
     if (publish_can_resume(plan->publish, checkpoint)) {
-        plan->sealed = true;
+        plan->stage = BUILD_SEALED;
         return publish_resume(plan->publish, checkpoint, err);
     }
     begin(plan);
+    return build_advance(job, plan, err); // from scratch and without layers, no step would lead there
+}
+
+static int base_known(struct build_plan *plan, struct error *err)
+{
+    if (build_take_base(plan, err))
+        return -1;
+    plan->stage = BUILD_REBASE;
+    if (!plan->spec.edits.rebase)
+        return 0;
+    return rebase_start(&plan->rebase, &plan->spec.edits, &plan->base_set, plan->job, plan->auth, err);
+}
+
+static int ends_known(struct build_plan *plan, struct error *err)
+{
+    if (build_edit_base(plan, err))
+        return -1;
+    plan->stage = BUILD_LAYERS;
+    build_announce(plan, false); // base layers need no packing: they may move while the new layers are made
     return 0;
 }
 
-// Base layers need no packing: they may move while the new layers are made.
-static void announce_base(struct build_plan *plan)
+static int layers_made(struct build_plan *plan, struct error *err)
 {
-    plan->base_announced = true;
-    for (size_t i = 0; i < plan->spec.n_platforms; i++) {
-        const struct build_variant *variant = &plan->variants[i];
-        for (size_t k = 0; k < variant->base.n_layers; k++) {
-            const struct descriptor *layer = &variant->base.layers[k];
-            if (media_type_is_foreign_layer(layer->media_type) && layer->urls)
-                continue;
-            struct publish_blob blob = {.label = mem_strdup(layer->digest.text), .role = BLOB_LAYER, .from = &plan->base};
-            struct error ignored = ERROR_INIT;
-            if (image_config_diff_id(&variant->config, k, &blob.diff_id, &ignored))
-                error_clear(&ignored);
-            descriptor_copy(&blob.descriptor, layer);
-            publish_add_blob(plan->publish, &blob);
-        }
-    }
-    publish_plan(plan->publish, true);
+    plan->stage = BUILD_SEALED;
+    if (build_add_layers(plan, err))
+        return -1;
+    return build_assemble(plan, err);
 }
 
 static int build_advance(struct job *job, void *arg, struct error *err)
 {
     (void)job;
     struct build_plan *plan = arg;
-    if (!plan->sealed && plan->n_resolved == plan->spec.n_platforms) {
-        if (!plan->base_announced)
-            announce_base(plan);
-        if (plan->n_made == plan->spec.n_layers) {
-            plan->sealed = true;
-            if (build_assemble(plan, err))
-                return -1;
-        }
-    }
+    if (plan->stage == BUILD_BASE && platform_set_complete(&plan->base_set) && base_known(plan, err))
+        return -1;
+    if (plan->stage == BUILD_REBASE && (!plan->spec.edits.rebase || rebase_complete(&plan->rebase)) &&
+        ends_known(plan, err))
+        return -1;
+    if (plan->stage == BUILD_LAYERS && !plan->looking && publish_ready(plan->publish))
+        build_look_for_blobs(plan);
+    if (plan->stage == BUILD_LAYERS && plan->n_made == plan->spec.n_layers && layers_made(plan, err))
+        return -1;
     return publish_advance(plan->publish, err);
 }
 
