@@ -23,11 +23,6 @@ static int edit_config(struct build_plan *plan, struct build_variant *variant, s
     char created[CLOCK_TEXT_MAX];
     clock_format_s(plan->spec.created_s, created);
     struct image_config *config = &variant->config;
-    const char *author = json_get_string(plan->spec.config, "author");
-    for (size_t i = 0; i < plan->spec.n_layers; i++)
-        if (build_layer_applies(&plan->spec.layers[i], variant->platform))
-            image_config_append_layer(config, &plan->layers[i].result.diff_id, created, "dray build",
-                                      plan->spec.layers[i].comment, author);
     image_config_set_created(config, created);
     if (plan->spec.config && image_config_apply_edit(config, plan->spec.config, err))
         return -1;
@@ -49,38 +44,11 @@ static void add_config_blob(struct build_plan *plan, struct build_variant *varia
     publish_add_blob(plan->publish, &blob);
 }
 
-static enum media_compression compression_of(const struct layer_spec *spec)
-{
-    switch (spec->algorithm) {
-    case LAYER_ZSTD:
-        return MEDIA_COMPRESSION_ZSTD;
-    case LAYER_NONE:
-        return MEDIA_COMPRESSION_NONE;
-    default:
-        return MEDIA_COMPRESSION_GZIP;
-    }
-}
-
-static void add_layer_blob(struct build_plan *plan, size_t number)
-{
-    struct layer_work *work = &plan->layers[number];
-    struct publish_blob blob = {
-        .label = mem_strdup(work->label),
-        .role = BLOB_LAYER,
-        .cached = layer_work_take_lease(work),
-        .how_made = work->cached ? "cached" : "built",
-        .diff_id = work->result.diff_id,
-    };
-    descriptor_init(&blob.descriptor, media_type_layer(MEDIA_FAMILY_OCI, compression_of(work->spec)),
-                    &work->result.digest, work->result.size);
-    publish_add_blob(plan->publish, &blob);
-}
-
 static enum media_family base_family(const struct build_plan *plan)
 {
     if (plan->spec.base.kind == LOCATION_SCRATCH)
         return MEDIA_FAMILY_OCI;
-    return manifest_family(&plan->variants[0].base);
+    return manifest_family(&plan->base_set.images[0].manifest);
 }
 
 static enum media_family family_of_target(const struct build_plan *plan, size_t target)
@@ -95,61 +63,44 @@ static enum media_family family_of_target(const struct build_plan *plan, size_t 
     }
 }
 
-static int layer_descriptor(struct descriptor *ret, const struct build_plan *plan, size_t number,
+static int layer_descriptor(struct descriptor *ret, const struct stack_layer *layer, size_t number,
                             enum media_family family, struct error *err)
 {
-    const struct layer_work *work = &plan->layers[number];
-    const char *media_type = media_type_layer(family, compression_of(work->spec));
-    if (!media_type)
+    const char *media_type = layer->descriptor.media_type;
+    if (family == MEDIA_FAMILY_DOCKER && media_type_compression(media_type) == MEDIA_COMPRESSION_ZSTD)
         return error_set(err, ERR_MANIFEST_UNSUPPORTED,
                          "layer %zu is compressed with zstd, for which Docker's image format has no media type: "
                          "use format \"oci\" for the target",
                          number);
-    descriptor_init(ret, media_type, &work->result.digest, work->result.size);
-    if (work->result.toc_digest)
-        ret->annotations = json_pack("{s:s}", "containerd.io/snapshot/stargz/toc.digest", work->result.toc_digest);
-    return 0;
-}
-
-// Base layers in the family's terms, then the new layers of this platform.
-static int collect_layers(const struct build_plan *plan, const struct build_variant *variant, enum media_family family,
-                          struct descriptor *layers, size_t *ret_count, struct error *err)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < variant->base.n_layers; i++) {
-        struct descriptor *layer = &layers[count++];
-        descriptor_copy(layer, &variant->base.layers[i]);
-        AUTO_FREE char *old = layer->media_type;
-        layer->media_type = mem_strdup(media_type_convert(old, family));
-    }
-    for (size_t i = 0; i < plan->spec.n_layers; i++) {
-        if (!build_layer_applies(&plan->spec.layers[i], variant->platform))
-            continue;
-        if (layer_descriptor(&layers[count], plan, i, family, err)) {
-            *ret_count = count;
-            return -1;
-        }
-        count++;
-    }
-    *ret_count = count;
+    descriptor_copy(ret, &layer->descriptor);
+    free(ret->media_type);
+    ret->media_type = mem_strdup(media_type_convert(media_type, family));
     return 0;
 }
 
 // org.opencontainers.image.base.* (OCI image-spec annotations.md) tell what a later rebase needs to know.
+static char *base_name(const struct build_plan *plan)
+{
+    if (plan->spec.edits.rebase)
+        return rebase_base_name(&plan->rebase);
+    if (plan->spec.base.kind != LOCATION_REGISTRY)
+        return NULL;
+    char *name = reference_format(&plan->spec.base.ref);
+    name[strcspn(name, "@")] = '\0';
+    return name;
+}
+
 static json_t *annotations_of(const struct build_plan *plan, const struct build_variant *variant,
                               enum media_family family)
 {
     if (family != MEDIA_FAMILY_OCI)
         return NULL;
     json_t *annotations = json_object();
-    if (plan->spec.base.kind == LOCATION_REGISTRY) {
-        AUTO_FREE char *name = reference_format(&plan->spec.base.ref);
-        char *at = strchr(name, '@');
-        if (at)
-            *at = '\0';
+    AUTO_FREE char *name = base_name(plan);
+    if (name) {
         json_object_set_new(annotations, "org.opencontainers.image.base.name", json_string(name));
         json_object_set_new(annotations, "org.opencontainers.image.base.digest",
-                            json_string(variant->base.digest.text));
+                            json_string(variant->base_digest->text));
     }
     if (plan->spec.annotations)
         json_object_update(annotations, (json_t *)plan->spec.annotations);
@@ -162,17 +113,19 @@ static json_t *annotations_of(const struct build_plan *plan, const struct build_
 static int build_manifest(struct manifest *ret, const struct build_plan *plan, const struct build_variant *variant,
                           enum media_family family, struct error *err)
 {
-    size_t count = 0, most = variant->base.n_layers + plan->spec.n_layers;
-    AUTO_FREE struct descriptor *layers = mem_calloc(most ? most : 1, sizeof(*layers));
+    size_t count = variant->stack.count, done = 0;
+    AUTO_FREE struct descriptor *layers = mem_calloc(count ? count : 1, sizeof(*layers));
     AUTO_JSON json_t *annotations = annotations_of(plan, variant, family);
     struct descriptor config = {0};
     descriptor_copy(&config, &variant->config_descriptor);
     free(config.media_type);
     config.media_type = mem_strdup(media_type_convert(MEDIA_OCI_CONFIG, family));
-    int result = collect_layers(plan, variant, family, layers, &count, err);
+    int result = 0;
+    for (; done < count && !result; done++)
+        result = layer_descriptor(&layers[done], &variant->stack.items[done], done, family, err);
     if (!result)
         result = manifest_build(ret, family, &config, layers, count, annotations, err);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < done; i++)
         descriptor_clear(&layers[i]);
     descriptor_clear(&config);
     return result;
@@ -213,6 +166,20 @@ static int build_family(const struct build_plan *plan, enum media_family family,
     return 0;
 }
 
+// What a later attempt should find again behind the same names.
+static json_t *inputs_of(const struct build_plan *plan)
+{
+    const struct digest *base = platform_set_digest(&plan->base_set);
+    if (!base)
+        return NULL;
+    json_t *inputs = json_pack("{s:s}", "base", base->text);
+    if (plan->rebase.started) {
+        json_object_set_new(inputs, "from", json_string(platform_set_digest(&plan->rebase.from_set)->text));
+        json_object_set_new(inputs, "onto", json_string(platform_set_digest(&plan->rebase.onto_set)->text));
+    }
+    return inputs;
+}
+
 static int seal(struct build_plan *plan, struct error *err)
 {
     size_t count = 0, n_targets = plan->spec.targets.count;
@@ -233,20 +200,16 @@ static int seal(struct build_plan *plan, struct error *err)
         built[family] = true;
         roots[t] = root_of_family[family];
     }
-    const struct manifest *base = plan->root.bytes ? &plan->root : &plan->variants[0].base;
-    json_t *inputs = base->bytes ? json_pack("{s:s}", "base", base->digest.text) : NULL;
-    return publish_seal(plan->publish, list, count, roots, inputs, err);
+    return publish_seal(plan->publish, list, count, roots, inputs_of(plan), err);
 }
 
 int build_assemble(struct build_plan *plan, struct error *err)
 {
-    for (size_t i = 0; i < plan->spec.n_layers; i++)
-        add_layer_blob(plan, i);
     for (size_t i = 0; i < plan->spec.n_platforms; i++) {
         if (edit_config(plan, &plan->variants[i], err))
             return -1;
         add_config_blob(plan, &plan->variants[i]);
     }
-    publish_plan(plan->publish, false);
+    build_announce(plan, true);
     return seal(plan, err);
 }

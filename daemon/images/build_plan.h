@@ -1,22 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What build.c (the order of a build) and build_assemble.c (configs, manifests, index) share. Private to them.
+// What the files of a build share: build.c (the order), build_layers.c (what the layers of each platform are),
+// build_assemble.c (configs, manifests, index). Private to them.
 #pragma once
 
+#include "images/blob_find.h"
 #include "images/build_spec.h"
+#include "images/layer_stack.h"
 #include "images/layer_step.h"
 #include "images/publish.h"
-#include "oci/image_config.h"
+#include "images/rebase.h"
 
 // One platform of the result.
 struct build_variant {
     const struct platform *platform;
-    struct manifest base;          // of the base image; not set for scratch
     struct image_config config;    // of the base, then edited
-    bool resolved;
+    struct layer_stack stack;
+    const struct digest *base_digest; // of the manifest that it stands on, for its annotation; NULL: scratch
     char *config_text;             // once assembled
     struct descriptor config_descriptor;
 };
+
+// A layer that the job names by digest: where it was found.
+struct found_blob {
+    struct endpoint *place;        // NULL: nowhere, which is fine for a foreign layer
+    int64_t size;
+};
+
+enum build_stage { BUILD_BASE, BUILD_REBASE, BUILD_LAYERS, BUILD_SEALED };
 
 struct build_plan {
     struct job *job;
@@ -24,15 +35,25 @@ struct build_plan {
     struct build_spec spec;
     struct credential_set *auth;
     struct endpoint base;
-    struct manifest root;          // an index that the base reference named
+    struct platform_set base_set;  // not of scratch
+    struct rebase rebase;
     struct publish *publish;
     struct build_variant *variants;
-    size_t n_resolved;
-    struct layer_work *layers;     // one per member of spec.layers
-    size_t n_made;
-    bool base_announced, sealed;
+    struct layer_work *works;      // one per member of spec.layers that is to be packed
+    struct found_blob *found;      // one per member of spec.layers that is a blob
+    size_t n_made;                 // of both
+    bool looking;                  // for blobs
+    enum build_stage stage;
 };
 
 bool build_layer_applies(const struct build_layer *layer, const struct platform *platform);
-// Adds the new layers and configs to the publish plan and seals it.
+// The order of layers: base ▸ rebase and removal ▸ new layers.
+int build_take_base(struct build_plan *plan, struct error *err);
+int build_edit_base(struct build_plan *plan, struct error *err);
+void build_begin_layers(struct build_plan *plan);
+void build_look_for_blobs(struct build_plan *plan); // once destinations are open and the base is known
+int build_add_layers(struct build_plan *plan, struct error *err);
+// Hands the blobs of the layers that are known now to the publish plan.
+void build_announce(struct build_plan *plan, bool exact);
+// Makes configs, manifests and index and seals the publish plan.
 int build_assemble(struct build_plan *plan, struct error *err);

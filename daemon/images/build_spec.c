@@ -65,20 +65,14 @@ static void decode_layers(struct json_reader *r, struct build_spec *spec, const 
     }
 }
 
-static void refuse_what_is_to_come(struct json_reader *r, const struct build_spec *spec)
+static void decode_edits(struct json_reader *r, struct build_spec *spec, const struct image_context *context)
 {
-    spec_refuse(r, "remove_layers", "[]");
-    spec_refuse(r, "rebase", "null");
-    spec_refuse(r, "flatten", "\"none\"");
-    spec_refuse(r, "recompress", "null");
+    layer_edits_decode(&spec->edits, r, context->build_roots);
+    if (spec->edits.flatten)
+        json_read_fail(r, "flatten", "is not supported by this version of drayd");
+    if (spec->edits.recompress)
+        json_read_fail(r, "recompress", "is not supported by this version of drayd");
     spec_refuse(r, "dry_run", "false");
-    for (size_t i = 0; i < spec->n_layers; i++) {
-        if (spec->layers[i].is_blob)
-            json_read_fail(r, "layers", "layer %zu: `blob` is not supported by this version of drayd", i);
-        for (size_t k = 0; k < spec->layers[i].spec.n_entries; k++)
-            if (spec->layers[i].spec.entries[k].type == LAYER_CONTEXT)
-                json_read_fail(r, "layers", "layer %zu: `context` is not supported by this version of drayd", i);
-    }
 }
 
 static int decode_places(struct build_spec *spec, const char *base, const json_t *targets,
@@ -86,6 +80,8 @@ static int decode_places(struct build_spec *spec, const char *base, const json_t
 {
     if (target_decode_location(&spec->base, base, "/base", context->build_roots, true, err))
         return -1;
+    if (spec->edits.rebase && spec->base.kind == LOCATION_SCRATCH)
+        return error_set_pointer(err, ERR_INVALID_REQUEST, "/rebase", "scratch stands on nothing: rebase needs an image");
     return targets_decode(&spec->targets, targets, "/targets", context->output_roots, err);
 }
 
@@ -105,7 +101,7 @@ int build_spec_decode(struct build_spec *ret, const json_t *json, const struct i
     decode_base_tree(&r, ret);
     decode_config(&r, ret);
     decode_layers(&r, ret, context);
-    refuse_what_is_to_come(&r, ret);
+    decode_edits(&r, ret, context);
     if (json_reader_end(&r) || decode_places(ret, base, targets, context, err)) {
         build_spec_clear(ret);
         return -1;
@@ -126,5 +122,6 @@ void build_spec_clear(struct build_spec *spec)
         build_layer_clear(&spec->layers[i]);
     free(spec->layers);
     targets_clear(&spec->targets);
+    layer_edits_clear(&spec->edits);
     *spec = (struct build_spec){0};
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "images/layer_decode.h"
+#include "images/layer_edits.h"
 #include "images/target.h"
 
 struct image_context;
@@ -22,6 +23,7 @@ struct build_spec {
     const json_t *config;         // borrowed from the job's JSON; or NULL
     const json_t *config_patch;   // likewise
     const json_t *annotations;    // likewise
+    struct layer_edits edits;     // of the base's layers
     int64_t created_s;
     enum base_tree base_tree;
 };

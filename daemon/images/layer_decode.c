@@ -232,17 +232,17 @@ static void set_level(struct json_reader *r, const json_t *level, struct layer_s
         json_read_fail(r, "level", "must be \"fast\" or \"small\" for gzip, 1 to 19 for zstd, absent for none");
 }
 
-static void decode_compression(struct json_reader *r, struct layer_spec *spec)
+bool layer_decode_compression(struct json_reader *r, const char *key, struct layer_spec *spec)
 {
     spec->level = LAYER_LEVEL_FAST;
-    const json_t *value = json_read_any(r, "compression");
+    const json_t *value = json_read_any(r, key);
     if (!value || json_is_null(value))
-        return;
+        return false;
     if (json_is_string(value)) {
-        set_algorithm(r, "compression", json_string_value(value), spec);
-        return;
+        set_algorithm(r, key, json_string_value(value), spec);
+        return true;
     }
-    AUTO_FREE char *pointer = json_pointer_join(r->pointer, "compression");
+    AUTO_FREE char *pointer = json_pointer_join(r->pointer, key);
     struct json_reader inner;
     json_reader_init(&inner, value, pointer, r->err);
     const char *name = json_read_string(&inner, "algorithm", true);
@@ -253,6 +253,7 @@ static void decode_compression(struct json_reader *r, struct layer_spec *spec)
         set_level(&inner, level, spec);
     if (json_reader_end(&inner))
         r->failed = true;
+    return true;
 }
 
 static void decode_files(struct json_reader *r, struct layer_spec *spec, const struct roots *roots)
@@ -327,7 +328,7 @@ int layer_decode(struct build_layer *ret, const json_t *value, const char *point
     if (blob) {
         decode_blob(&r, ret, blob);
     } else {
-        decode_compression(&r, &ret->spec);
+        layer_decode_compression(&r, "compression", &ret->spec);
         const char *split = json_read_string(&r, "split", false);
         ret->split_auto = str_equal(split, "auto");
         if (split && !ret->split_auto && !str_equal(split, "none"))

@@ -24,4 +24,6 @@ struct build_layer {
 
 int layer_decode(struct build_layer *ret, const json_t *value, const char *pointer, int64_t mtime_s,
                  const struct roots *build_roots, struct error *err);
+// {algorithm, level} or a text, at member `key`, into spec->algorithm and level. False if absent or null.
+bool layer_decode_compression(struct json_reader *r, const char *key, struct layer_spec *spec);
 void build_layer_clear(struct build_layer *layer);

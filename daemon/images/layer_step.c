@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
+#include "images/context_file.h"
 
 struct layer_step {
     struct step base;
@@ -60,15 +61,18 @@ static int pack_run(struct step *step, struct error *err)
     return result;
 }
 
+// Under the fingerprint of what was really read, which layer_pack took.
 static void remember(struct layer_work *work)
 {
-    if (!work->stable)
+    const struct layer_result *made = &work->result;
+    if (!made->stable)
         return;
     AUTO_JSON json_t *record =
-        json_pack("{s:s, s:s, s:I, s:I, s:I}", "digest", work->result.digest.text, "diff_id", work->result.diff_id.text,
-                  "size", (json_int_t)work->result.size, "tar_size", (json_int_t)work->result.tar_size, "files",
-                  (json_int_t)work->result.files);
-    blob_graph_layer_put(work->context->graph, &work->fingerprint, record);
+        json_pack("{s:s, s:s, s:I, s:I, s:I}", "digest", made->digest.text, "diff_id", made->diff_id.text, "size",
+                  (json_int_t)made->size, "tar_size", (json_int_t)made->tar_size, "files", (json_int_t)made->files);
+    if (made->toc_digest)
+        json_object_set_new(record, "toc_digest", json_string(made->toc_digest));
+    blob_graph_layer_put(work->context->graph, &made->fingerprint, record);
 }
 
 static int pack_done(struct step *step, struct job *job, struct error *err)
@@ -106,6 +110,7 @@ static bool take_record(struct layer_work *work)
     work->result.size = json_get_int(record, "size", 0);
     work->result.tar_size = json_get_int(record, "tar_size", 0);
     work->result.files = json_get_int(record, "files", 0);
+    work->result.toc_digest = mem_strdup_null(json_get_string(record, "toc_digest"));
     return good;
 }
 
@@ -113,6 +118,8 @@ static int fingerprint_run(struct step *step, struct error *err)
 {
     struct layer_work *work = ((struct layer_step *)step)->work;
     complete_caller(&work->caller);
+    if (context_files_open(work->context, work->spec, err))
+        return -1;
     return layer_fingerprint(work->spec, work->context->build_roots, &work->caller, &step->monitor, &work->fingerprint,
                              &work->stable, err);
 }
@@ -152,6 +159,8 @@ void layer_work_clear(struct layer_work *work)
 {
     if (work->leased)
         blob_store_release(work->context->blobs, &work->result.digest);
+    if (work->spec)
+        context_files_close(work->spec);
     free(work->result.toc_digest);
     free(work->label);
     *work = (struct layer_work){0};

@@ -136,6 +136,19 @@ void publish_start(struct publish *p)
     publish_submit_prepare(p);
 }
 
+bool publish_ready(const struct publish *p)
+{
+    return p->started && all_ready(p);
+}
+
+size_t publish_places(struct publish *p, struct endpoint **places, size_t max)
+{
+    size_t count = p->n_destinations < max ? p->n_destinations : max;
+    for (size_t i = 0; i < count; i++)
+        places[i] = &p->destinations[i].endpoint;
+    return count;
+}
+
 static struct blob *find_blob(const struct publish *p, const struct digest *digest)
 {
     for (size_t i = 0; i < p->n_blobs; i++)

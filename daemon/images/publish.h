@@ -42,6 +42,9 @@ struct publish *publish_new(const struct publish_options *options);
 void publish_free(struct publish *publish);
 // Opens local targets and asks for tags where if_exists wants to know.
 void publish_start(struct publish *publish);
+// Are all destinations open? Then places are the endpoints of the destinations, borrowed; returns their number.
+bool publish_ready(const struct publish *publish);
+size_t publish_places(struct publish *publish, struct endpoint **places, size_t max);
 // Takes over the members; a digest that was added before is dropped. Moves at once if it may.
 void publish_add_blob(struct publish *publish, struct publish_blob *blob);
 // job.plan with what is known now. Must precede the first blob.state; called again when exact.

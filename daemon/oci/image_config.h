@@ -38,6 +38,14 @@ const json_t *image_config_layer_history(const struct image_config *config, size
 // Takes the diff_id of a layer and its history entry out.
 void image_config_remove_layer(struct image_config *config, size_t index);
 
+// Puts the layers and history of `onto` in place of those of `from`, which must be the lower layers of config. What
+// config itself says (Env, Cmd …) stays.
+void image_config_rebase(struct image_config *config, const struct image_config *from,
+                         const struct image_config *onto);
+// Puts one layer in place of all from `first` on. Their history entries stay, as empty ones.
+void image_config_squash(struct image_config *config, size_t first, const struct digest *diff_id,
+                         const char *created, const char *created_by);
+
 // Applies the `config` member of a build job (api: cmd, entrypoint, env, working_dir, user, labels,
 // exposed_ports, volumes, stop_signal, healthcheck, shell, on_build, args_escaped, author): absent keeps,
 // null unsets, maps merge by key. The edit was validated by image_config_check_edit when the job was posted.

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CONTEXTS/ALGORITHM/HEX, written whole and verified by whoever took the upload. An open descriptor keeps the bytes while a
+// layer is packed, whatever becomes of the name.
+#include "images/context_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static int open_one(const struct image_context *context, struct layer_entry *entry, struct error *err)
+{
+    AUTO_FREE char *path = mem_printf("%s/%s/%s", context->contexts_directory, digest_algorithm_name(&entry->context),
+                                      digest_hex(&entry->context));
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT) {
+        error_set_pointer(err, ERR_NOT_FOUND, entry->pointer, "there is no context %s", entry->context.text);
+        error_hint(err, "Upload it with PUT /v1/contexts/%s.", entry->context.text);
+        return -1;
+    }
+    if (fd < 0 || fstat(fd, &st)) {
+        error_set_errno(err, errno, "opening the context %s", entry->context.text);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    entry->context_reader = reader_at_fd(fd, st.st_size);
+    return 0;
+}
+
+int context_files_open(const struct image_context *context, struct layer_spec *spec, struct error *err)
+{
+    for (size_t i = 0; i < spec->n_entries; i++) {
+        struct layer_entry *entry = &spec->entries[i];
+        if (entry->type == LAYER_CONTEXT && !entry->context_reader && open_one(context, entry, err))
+            return -1;
+    }
+    return 0;
+}
+
+void context_files_close(struct layer_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_entries; i++) {
+        reader_at_close(spec->entries[i].context_reader);
+        spec->entries[i].context_reader = NULL;
+    }
+}
