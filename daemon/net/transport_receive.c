@@ -128,7 +128,6 @@ size_t transport_receive_header(char *bytes, size_t size, size_t count, void *ar
 static size_t keep(struct transport_stream *stream, const char *bytes, size_t len)
 {
     struct error err = ERROR_INIT;
-    size_t room = stream->body.max - stream->body.len;
     bool wanted = stream->answer.status < 300 && stream->call->max_body > 0;
     if (wanted && stream->body.len + len > stream->call->max_body) {
         error_set(&err, ERR_TOO_LARGE, "the answer of %s:%d is larger than %zu bytes", stream->call->url.host,
@@ -136,8 +135,7 @@ static size_t keep(struct transport_stream *stream, const char *bytes, size_t le
         return fail(stream, &err);
     }
     if (!wanted && stream->body.len + len > HTTP_ERROR_BODY_MAX) {
-        room = HTTP_ERROR_BODY_MAX - stream->body.len;
-        strbuf_append(&stream->body, bytes, room);
+        strbuf_append(&stream->body, bytes, HTTP_ERROR_BODY_MAX - stream->body.len);
         stream->truncated = true;
         return 0;
     }

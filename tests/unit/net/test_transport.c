@@ -529,6 +529,34 @@ static void test_resets_and_refusals(void **state)
     net_fixture_free(f);
 }
 
+// A listener whose queue is full does not answer a SYN any more.
+static void test_connect_limit(void **state)
+{
+    struct transport_options limits = {.connect_ms = 100, .first_byte_ms = 20000};
+    struct net_fixture *f = net_fixture_new(&limits);
+    struct scripted_server full = {.listener = socket(AF_INET, SOCK_STREAM, 0)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fillers[4];
+    (void)state;
+    assert_int_equal(bind(full.listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(full.listener, 0), 0);
+    assert_int_equal(getsockname(full.listener, (struct sockaddr *)&address, &len), 0);
+    full.port = ntohs(address.sin_port);
+    for (int i = 0; i < 4; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(fillers[i], (struct sockaddr *)&address, len);
+    }
+    assert_int_equal(net_perform(f, &full, "GET", "/"), -1);
+    assert_int_equal(f->err.code, ERR_REGISTRY_UNREACHABLE);
+    assert_true(f->err.retryable);
+    assert_non_null(strstr(f->err.detail, "within 100 ms"));
+    for (int i = 0; i < 4; i++)
+        close(fillers[i]);
+    close(full.listener);
+    net_fixture_free(f);
+}
+
 static void test_address_policy(void **state)
 {
     struct net_fixture *f = net_fixture_new(NULL);
@@ -791,6 +819,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_answer_before_the_body_was_sent),
         cmocka_unit_test(test_resets_and_refusals),
+        cmocka_unit_test(test_connect_limit),
         cmocka_unit_test(test_address_policy),
         cmocka_unit_test(test_proxies_only_from_settings),
         cmocka_unit_test(test_netrc_is_ignored),
