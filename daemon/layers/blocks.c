@@ -1,40 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A ring of slots in one mapping, so that its memory goes back at once when the pack ends. Called by layers/pack on the
-// worker of the step. A slot is filled by the worker, then read by its lane and by the worker's hasher at the same time
-// (neither writes to the input), and is the worker's again when lanes_wait or lanes_done said so.
+// worker of the step. A slot is filled by the worker, then two jobs of the lanes read it at the same time, one hashing it
+// in the order of the tar, one compressing it; it is the worker's again when both are done. Neither writes to the input.
 #include "layers/blocks.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/mem.h"
+#include "layers/block_index.h"
 #include "layers/compress.h"
 
 enum {
-    WINDOW_SPARE = 4,  // slots beyond one per lane: one being filled, one being written, two queued
+    WINDOW_SPARE = 4, // slots beyond one per lane: one being filled, one being written, two queued
     WINDOW_MAX = 24,
-    CUT_MASK = 7,      // one name in eight ends a block that has its minimum
+    CUT_MASK = 7,     // one name in eight ends a block that has its minimum
 };
 
 struct slot {
-    struct lanes_job job;
+    struct lanes_job hash;
+    struct lanes_job compress;
     struct blocks *blocks;
     uint8_t *in;
     size_t in_len;
     uint8_t *out;
     size_t out_len;
+    struct block_record record;
+    bool reused;
     struct error err;
 };
 
 struct blocks {
     enum layer_algorithm algorithm;
     int level;
+    char engine[64];
+    bool index_blocks;
     struct lanes *lanes;
     struct sink *out;
     struct monitor *monitor;
+    struct lanes_chain chain; // of the diff_id
     struct hasher *diff_id;
     struct hasher *digest; // NULL for LAYER_NONE: the same bytes
+    const struct layer_earlier *earlier;
+    struct block_index known;   // the blocks of the earlier blob, if any
+    struct block_index index;   // the blocks of this one
     size_t block_max, block_min;
     void *memory;
     size_t memory_bytes;
@@ -45,6 +56,7 @@ struct blocks {
     size_t n_flying;
     int64_t tar_size;
     int64_t size;
+    int64_t reused;
 };
 
 static size_t page_round(size_t bytes)
@@ -67,7 +79,6 @@ static int map_slots(struct blocks *blocks, struct error *err)
         struct slot *slot = &blocks->slots[i];
         slot->blocks = blocks;
         slot->err = ERROR_INIT;
-        list_init(&slot->job.link);
         slot->in = next;
         slot->out = next + in;
         next += in + out;
@@ -75,28 +86,51 @@ static int map_slots(struct blocks *blocks, struct error *err)
     return 0;
 }
 
-struct blocks *blocks_new(enum layer_algorithm algorithm, int level, struct lanes *lanes, struct sink *out,
-                          struct monitor *monitor, struct error *err)
+// Marks are comparable only under one key, so the index of this blob goes on with that of the earlier one.
+static void open_indices(struct blocks *blocks, const struct layer_spec *spec)
+{
+    const struct layer_earlier *earlier = spec->earlier;
+    if (earlier && block_index_parse(&blocks->known, blocks->engine, earlier->index, earlier->index_len)) {
+        blocks->earlier = earlier;
+        blocks->index.key = blocks->known.key;
+    } else if (spec->algorithm != LAYER_NONE) {
+        block_index_init(&blocks->index);
+    }
+}
+
+struct blocks *blocks_new(const struct layer_spec *spec, struct lanes *lanes, struct sink *out, struct monitor *monitor,
+                          struct error *err)
 {
     struct blocks *blocks = mem_new(struct blocks);
-    blocks->algorithm = algorithm;
-    blocks->level = level;
+    blocks->algorithm = spec->algorithm;
+    blocks->level = spec->level;
+    snprintf(blocks->engine, sizeof(blocks->engine), "%s/%d/%d", layer_engine(spec), spec->algorithm, spec->level);
+    blocks->index_blocks = spec->index_blocks;
     blocks->lanes = lanes;
     blocks->out = out;
     blocks->monitor = monitor;
-    blocks->block_max = compress_block_max(algorithm);
-    blocks->block_min = compress_block_min(algorithm);
+    blocks->block_max = compress_block_max(spec->algorithm);
+    blocks->block_min = compress_block_min(spec->algorithm);
     blocks->n_slots = lanes_count(lanes) + WINDOW_SPARE;
     if (blocks->n_slots > WINDOW_MAX)
         blocks->n_slots = WINDOW_MAX;
+    lanes_chain_init(&blocks->chain);
     blocks->diff_id = hasher_new(DIGEST_SHA256);
-    if (algorithm != LAYER_NONE)
+    if (spec->algorithm != LAYER_NONE)
         blocks->digest = hasher_new(DIGEST_SHA256);
+    open_indices(blocks, spec);
     lanes_enter(lanes);
     if (map_slots(blocks, err) == 0)
         return blocks;
     blocks_free(blocks);
     return NULL;
+}
+
+static void wait_for(struct blocks *blocks, struct slot *slot)
+{
+    lanes_wait(blocks->lanes, &slot->hash);
+    if (blocks->digest)
+        lanes_wait(blocks->lanes, &slot->compress);
 }
 
 void blocks_free(struct blocks *blocks)
@@ -105,54 +139,102 @@ void blocks_free(struct blocks *blocks)
         return;
     for (; blocks->n_flying > 0; blocks->n_flying--) {
         struct slot *slot = &blocks->slots[blocks->oldest];
-        lanes_wait(blocks->lanes, &slot->job);
+        wait_for(blocks, slot);
         error_clear(&slot->err);
         blocks->oldest = (blocks->oldest + 1) % blocks->n_slots;
     }
     lanes_leave(blocks->lanes);
     if (blocks->memory)
         munmap(blocks->memory, blocks->memory_bytes);
+    block_index_fini(&blocks->known);
+    block_index_fini(&blocks->index);
     hasher_free(blocks->diff_id);
     hasher_free(blocks->digest);
     free(blocks);
 }
 
-// On a lane.
-static void compress_slot(struct lanes_job *job, struct compressor *compressor)
+// --- on the lanes --------------------------------------------------------------------------------------------------
+
+static void hash_slot(struct lanes_job *job, struct compressor *compressor)
 {
-    struct slot *slot = container_of(job, struct slot, job);
-    struct blocks *blocks = slot->blocks;
-    slot->out_len = compress_block(compressor, blocks->algorithm, blocks->level, slot->in, slot->in_len, slot->out,
-                                   compress_bound(slot->in_len), &slot->err);
+    (void)compressor;
+    struct slot *slot = container_of(job, struct slot, hash);
+    hasher_update(slot->blocks->diff_id, slot->in, slot->in_len);
 }
 
-static int write_out(struct blocks *blocks, const uint8_t *bytes, size_t len, struct error *err)
+// Takes the block from the earlier blob if it is there, and whole.
+static bool reuse(struct slot *slot)
 {
-    if (blocks->digest)
-        hasher_update(blocks->digest, bytes, len);
-    blocks->size += (int64_t)len;
-    return sink_write(blocks->out, bytes, len, err);
+    struct blocks *blocks = slot->blocks;
+    if (!blocks->earlier)
+        return false;
+    const struct block_record *known = block_index_find(&blocks->known, &slot->record.mark, slot->in_len);
+    if (!known || known->blob_len > compress_bound(slot->in_len))
+        return false;
+    struct error ignored = ERROR_INIT;
+    ssize_t got = reader_at_read(blocks->earlier->blob, slot->out, known->blob_len, (int64_t)known->offset, &ignored);
+    error_clear(&ignored);
+    struct mark mark;
+    if (got != (ssize_t)known->blob_len)
+        return false;
+    mark_of(&blocks->index.key, slot->out, (size_t)got, &mark);
+    slot->out_len = (size_t)got;
+    slot->record.check = mark.half[0];
+    return mark.half[0] == known->check;
 }
+
+static void compress_slot(struct lanes_job *job, struct compressor *compressor)
+{
+    struct slot *slot = container_of(job, struct slot, compress);
+    struct blocks *blocks = slot->blocks;
+    slot->record = (struct block_record){.tar_len = (uint32_t)slot->in_len};
+    mark_of(&blocks->index.key, slot->in, slot->in_len, &slot->record.mark);
+    slot->reused = reuse(slot);
+    if (!slot->reused) {
+        slot->out_len = compress_block(compressor, blocks->algorithm, blocks->level, slot->in, slot->in_len, slot->out,
+                                       compress_bound(slot->in_len), &slot->err);
+        struct mark mark;
+        mark_of(&blocks->index.key, slot->out, slot->out_len, &mark);
+        slot->record.check = mark.half[0];
+    }
+    slot->record.blob_len = (uint32_t)slot->out_len;
+}
+
+// --- the window ----------------------------------------------------------------------------------------------------
 
 // Takes the oldest slot back and writes it out.
 static int land_oldest(struct blocks *blocks, struct error *err)
 {
     struct slot *slot = &blocks->slots[blocks->oldest];
-    lanes_wait(blocks->lanes, &slot->job);
+    wait_for(blocks, slot);
     blocks->oldest = (blocks->oldest + 1) % blocks->n_slots;
     blocks->n_flying--;
+    if (!blocks->digest) {
+        blocks->size += (int64_t)slot->in_len;
+        return sink_write(blocks->out, slot->in, slot->in_len, err);
+    }
     if (slot->out_len == 0) {
         error_move(err, &slot->err);
         return -1;
     }
-    return write_out(blocks, slot->out, slot->out_len, err);
+    slot->record.offset = (uint64_t)blocks->size;
+    block_index_add(&blocks->index, &slot->record);
+    blocks->reused += slot->reused;
+    blocks->size += (int64_t)slot->out_len;
+    hasher_update(blocks->digest, slot->out, slot->out_len);
+    return sink_write(blocks->out, slot->out, slot->out_len, err);
+}
+
+static bool oldest_is_done(struct blocks *blocks)
+{
+    struct slot *slot = &blocks->slots[blocks->oldest];
+    return lanes_done(blocks->lanes, &slot->hash) && (!blocks->digest || lanes_done(blocks->lanes, &slot->compress));
 }
 
 // Makes the next slot the one to fill: writes out what is ready, and waits only if the ring is full.
 static int next_slot(struct blocks *blocks, struct error *err)
 {
-    while (blocks->n_flying > 0 && (blocks->n_flying == blocks->n_slots - 1 ||
-                                    lanes_done(blocks->lanes, &blocks->slots[blocks->oldest].job)))
+    while (blocks->n_flying > 0 && (blocks->n_flying == blocks->n_slots - 1 || oldest_is_done(blocks)))
         if (land_oldest(blocks, err) < 0)
             return -1;
     blocks->filling = (blocks->filling + 1) % blocks->n_slots;
@@ -170,16 +252,12 @@ static int end_block(struct blocks *blocks, struct error *err)
     blocks->tar_size += (int64_t)slot->in_len;
     if (blocks->monitor)
         atomic_store_explicit(&blocks->monitor->current, blocks->tar_size, memory_order_relaxed);
-    if (blocks->algorithm == LAYER_NONE) {
-        hasher_update(blocks->diff_id, slot->in, slot->in_len);
-        int status = write_out(blocks, slot->in, slot->in_len, err);
-        slot->in_len = 0;
-        return status;
-    }
-    slot->job.run = compress_slot;
-    lanes_submit(blocks->lanes, &slot->job);
+    slot->hash.run = hash_slot;
+    slot->compress.run = compress_slot;
+    lanes_submit_next(blocks->lanes, &blocks->chain, &slot->hash);
+    if (blocks->digest)
+        lanes_submit(blocks->lanes, &slot->compress);
     blocks->n_flying++;
-    hasher_update(blocks->diff_id, slot->in, slot->in_len);
     return next_slot(blocks, err);
 }
 
@@ -255,5 +333,9 @@ int blocks_finish(struct blocks *blocks, struct layer_result *ret, struct error 
         ret->digest = ret->diff_id;
     ret->size = blocks->size;
     ret->tar_size = blocks->tar_size;
+    ret->blocks = (int64_t)blocks->index.n;
+    ret->blocks_reused = blocks->reused;
+    if (blocks->digest && blocks->index_blocks)
+        ret->index = block_index_format(&blocks->index, blocks->engine, &ret->index_len);
     return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The window between the tar writer and the sink: tar bytes are cut into blocks, hashed (diff_id), compressed on the
-// lanes, and come out in order, hashed again (digest), to the sink. Cuts depend on the names and sizes of the entries
+// The window between the tar writer and the sink: tar bytes are cut into blocks, hashed in order (diff_id) and compressed on
+// the lanes, and come out in order, hashed again (digest), to the sink. Cuts depend on the names and sizes of the entries
 // alone: at an entry whose name says so once the block has its minimum, before an entry that would not fit, and every
 // maximum inside a large one. So a change moves the cuts near it only, and never do lanes, timing or machine move one.
 // One worker thread.
@@ -19,9 +19,9 @@
 
 struct blocks;
 
-// Borrows lanes, out and monitor until blocks_free.
-struct blocks *blocks_new(enum layer_algorithm algorithm, int level, struct lanes *lanes, struct sink *out,
-                          struct monitor *monitor, struct error *err);
+// Borrows everything until blocks_free. The spec is asked for algorithm, level and the earlier blob.
+struct blocks *blocks_new(const struct layer_spec *spec, struct lanes *lanes, struct sink *out, struct monitor *monitor,
+                          struct error *err);
 // Waits for what the lanes still hold. NULL is fine.
 void blocks_free(struct blocks *blocks);
 
@@ -32,5 +32,5 @@ uint8_t *blocks_room(struct blocks *blocks, size_t *ret_room, struct error *err)
 int blocks_append(struct blocks *blocks, const void *bytes, size_t len, struct error *err);
 // Zero bytes, for holes.
 int blocks_append_zeros(struct blocks *blocks, int64_t len, struct error *err);
-// Ends the last block, writes out everything and fills digest, diff_id, size and tar_size. Once.
+// Ends the last block, writes out everything and fills digest, diff_id, sizes and index. Once.
 int blocks_finish(struct blocks *blocks, struct layer_result *ret, struct error *err);

@@ -45,6 +45,20 @@ static struct lanes_job *next_job(struct lane *lane)
     return first ? container_of(first, struct lanes_job, link) : NULL;
 }
 
+// Marks a job as done and lets the next of its chain run, ahead of the rest: chains hold blocks back. Called locked.
+static void end_job(struct lanes *lanes, struct lanes_job *job)
+{
+    struct lanes_chain *chain = job->chain;
+    job->done = true; // from here on the job is its owner's
+    pthread_cond_broadcast(&lanes->finished);
+    if (!chain)
+        return;
+    struct list *next = list_take_first(&chain->waiting);
+    chain->running = next != NULL;
+    if (next)
+        list_prepend(&lanes->queue, next);
+}
+
 static void *lane_main(void *argument)
 {
     struct lane *lane = argument;
@@ -56,8 +70,7 @@ static void *lane_main(void *argument)
             lane->compressor = compressor_new();
         job->run(job, lane->compressor);
         pthread_mutex_lock(&lanes->lock);
-        job->done = true;
-        pthread_cond_broadcast(&lanes->finished);
+        end_job(lanes, job);
     }
     pthread_mutex_unlock(&lanes->lock);
     compressor_free(lane->compressor);
@@ -142,12 +155,34 @@ void lanes_leave(struct lanes *lanes)
     pthread_mutex_unlock(&lanes->lock);
 }
 
+void lanes_chain_init(struct lanes_chain *chain)
+{
+    list_init(&chain->waiting);
+    chain->running = false;
+}
+
 void lanes_submit(struct lanes *lanes, struct lanes_job *job)
 {
     pthread_mutex_lock(&lanes->lock);
     job->done = false;
+    job->chain = NULL;
     list_append(&lanes->queue, &job->link);
     pthread_cond_signal(&lanes->work);
+    pthread_mutex_unlock(&lanes->lock);
+}
+
+void lanes_submit_next(struct lanes *lanes, struct lanes_chain *chain, struct lanes_job *job)
+{
+    pthread_mutex_lock(&lanes->lock);
+    job->done = false;
+    job->chain = chain;
+    if (chain->running) {
+        list_append(&chain->waiting, &job->link);
+    } else {
+        chain->running = true;
+        list_prepend(&lanes->queue, &job->link);
+        pthread_cond_signal(&lanes->work);
+    }
     pthread_mutex_unlock(&lanes->lock);
 }
 

@@ -27,12 +27,21 @@ enum { LANES_MAX = 64 };
 struct lanes_job {
     struct list link;
     void (*run)(struct lanes_job *job, struct compressor *compressor);
-    bool done; // guarded by the lock of the lanes
+    struct lanes_chain *chain; // NULL unless submitted by lanes_submit_next
+    bool done;                 // guarded by the lock of the lanes
 };
+
+// Jobs that must run one after the other, in the order of their submission, each on any lane: a hash over blocks.
+struct lanes_chain {
+    struct list waiting;
+    bool running;
+};
+void lanes_chain_init(struct lanes_chain *chain);
 
 // A pack registers for as long as it submits. When the last one leaves, the lanes give their scratch memory back.
 void lanes_enter(struct lanes *lanes);
 void lanes_leave(struct lanes *lanes);
 void lanes_submit(struct lanes *lanes, struct lanes_job *job);
+void lanes_submit_next(struct lanes *lanes, struct lanes_chain *chain, struct lanes_job *job);
 bool lanes_done(struct lanes *lanes, struct lanes_job *job); // does not block; true hands the job back
 void lanes_wait(struct lanes *lanes, struct lanes_job *job); // blocks until the job was run

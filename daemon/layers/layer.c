@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "base/mem.h"
 #include "layers/blocks.h"
 #include "layers/caller.h"
 #include "layers/compress.h"
@@ -50,7 +51,7 @@ static int pack_tree(const struct layer_spec *spec, struct tree *tree, const str
 static int pack_blocks(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, struct lanes *lanes,
                        struct sink *out, struct monitor *monitor, struct layer_result *ret, struct error *err)
 {
-    struct blocks *blocks = blocks_new(spec->algorithm, spec->level, lanes, out, monitor, err);
+    struct blocks *blocks = blocks_new(spec, lanes, out, monitor, err);
     if (!blocks)
         return -1;
     int status = pack_tree(spec, tree, roots, blocks, monitor, ret, err);
@@ -179,6 +180,13 @@ int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, 
         status = fingerprint_as_caller(spec, roots, monitor, ret, ret_stable, err);
     caller_fini(&caller);
     return status;
+}
+
+void layer_result_clear(struct layer_result *result)
+{
+    free(result->toc_digest);
+    free(result->index);
+    *result = (struct layer_result){0};
 }
 
 const char *layer_engine(const struct layer_spec *spec)

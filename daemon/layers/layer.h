@@ -80,6 +80,14 @@ struct layer_below {
     enum layer_below_kind (*lookup)(const struct layer_below *below, const char *path, struct layer_below_node *ret);
 };
 
+// A blob that an earlier layer_pack of the same engine made, and the index that it gave for it: unchanged blocks are taken
+// from there instead of being compressed again. What is taken is checked; the result is the same with and without.
+struct layer_earlier {
+    struct reader_at *blob; // borrowed, as long as the pack runs
+    const void *index;
+    size_t index_len;
+};
+
 struct layer_spec {
     struct layer_entry *entries;
     size_t n_entries;
@@ -87,6 +95,8 @@ struct layer_spec {
     int level;           // LAYER_LEVEL_* or 1…19; 0 is LAYER_LEVEL_FAST
     int64_t mtime_s;     // the one time stamp of every entry without its own
     const struct layer_below *below; // borrowed; NULL: nothing is known
+    const struct layer_earlier *earlier; // borrowed; NULL: none
+    bool index_blocks;   // ask for layer_result.index
     char *spool;         // directory for the unpacked members of tar sources; NULL: $TMPDIR or /var/tmp
 };
 
@@ -104,7 +114,11 @@ struct layer_result {
     char *toc_digest;       // eStargz, else NULL
     struct digest fingerprint; // of what was really read: the key under which to remember the layer, if it is stable
     bool stable;               // see layer_fingerprint
+    void *index;               // of the blob's blocks, for layer_earlier, to be kept in the daemon's own state; NULL if not
+    size_t index_len;          // asked for, or of too many blocks
+    int64_t blocks, blocks_reused;
 };
+void layer_result_clear(struct layer_result *result);
 
 void layer_spec_clear(struct layer_spec *spec);
 // "normal", "keep", octal up to 07777, or symbolic as chmod(1). ERR_INVALID_REQUEST.

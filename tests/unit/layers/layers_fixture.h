@@ -73,7 +73,7 @@ static inline void fixture_init(struct fixture *fx, size_t lanes)
 static inline void fixture_fini(struct fixture *fx)
 {
     layer_spec_clear(&fx->spec);
-    free(fx->result.toc_digest);
+    layer_result_clear(&fx->result);
     lanes_free(fx->lanes);
     roots_free(fx->roots);
     strbuf_free(&fx->blob);
@@ -222,7 +222,7 @@ static inline int fixture_pack(struct fixture *fx)
     struct memory_sink memory = {.sink.ops = &MEMORY_SINK, .buf = &fx->blob};
     strbuf_reset(&fx->blob);
     error_clear(&fx->err);
-    free(fx->result.toc_digest);
+    layer_result_clear(&fx->result);
     return layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &memory.sink, NULL, &fx->result, &fx->err);
 }
 
