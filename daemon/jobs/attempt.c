@@ -222,7 +222,14 @@ static void failed(struct task *task)
     struct error err = ERROR_INIT;
     scheduler_flight_failed(job->engine->scheduler, task);
     error_move(&err, &task->step->error);
+    const struct step_ops *ops = task->step->ops;
+    bool dealt_with = !job->ending && ops->failed && ops->failed(task->step, job, &err) == 0;
     end_task(task, NULL, &err);
+    if (dealt_with) {
+        error_clear(&err);
+        advance(job);
+        return;
+    }
     fail(job, &err);
 }
 
