@@ -9,14 +9,20 @@
 #include <time.h>
 
 #include "base/digest.h"
+#include "base/strbuf.h"
 #include "layers/layer.h"
 #include "layers/walk.h"
 
 struct fingerprint;
 
-struct fingerprint *fingerprint_new(const struct layer_spec *spec); // the moment from which changes count
+// part: of the spec, of which the fingerprint will be. This is the moment from which changes count.
+struct fingerprint *fingerprint_new(const struct layer_spec *spec, enum layer_part part);
 void fingerprint_free(struct fingerprint *fingerprint);             // NULL is fine
 void fingerprint_add(struct fingerprint *fingerprint, const struct walk_item *item);
+// The same in two steps, for what goes into several: what counts of an item, appended to buf …
+void fingerprint_write(struct strbuf *buf, const struct walk_item *item);
+// … and taken. item: of which the bytes are; NULL for a directory.
+void fingerprint_take(struct fingerprint *fingerprint, const void *bytes, size_t len, const struct walk_item *item);
 // A tar source (entry number `index`): its rules, and the state of its file or the digest of the context.
 void fingerprint_add_tar(struct fingerprint *fingerprint, size_t index, const struct layer_entry *entry,
                          const struct stat *st);

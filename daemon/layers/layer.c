@@ -15,6 +15,7 @@
 #include "layers/fingerprint.h"
 #include "layers/pack.h"
 #include "layers/spec.h"
+#include "layers/survey.h"
 #include "layers/walk.h"
 
 enum { LAYER_FORMAT = 1 }; // of the tar and the cuts; to be raised with every change of the bytes
@@ -37,7 +38,7 @@ static int pack_tree(const struct layer_spec *spec, struct tree *tree, const str
     struct packing packing = {.pack = pack_new(blocks, err)};
     if (!packing.pack)
         return -1;
-    packing.fingerprint = fingerprint_new(spec);
+    packing.fingerprint = fingerprint_new(spec, spec->part);
     int status = walk_run(spec, tree, roots, WALK_READ, monitor, write_item, &packing, err);
     if (status == 0)
         status = pack_finish(packing.pack, err);
@@ -158,7 +159,7 @@ static int fingerprint_as_caller(const struct layer_spec *spec, const struct roo
     struct tree *tree = spec_to_tree(spec, roots, false, monitor, err);
     if (!tree)
         return -1;
-    struct fingerprint *fingerprint = fingerprint_new(spec);
+    struct fingerprint *fingerprint = fingerprint_new(spec, spec->part);
     int status = fingerprint_tars(spec, roots, fingerprint, err);
     if (status == 0)
         status = walk_run(spec, tree, roots, 0, monitor, fingerprint_item, fingerprint, err);
@@ -178,6 +179,44 @@ int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, 
         status = caller_enter(&caller, err);
     if (status == 0)
         status = fingerprint_as_caller(spec, roots, monitor, ret, ret_stable, err);
+    caller_fini(&caller);
+    return status;
+}
+
+// --- survey --------------------------------------------------------------------------------------------------------
+
+static int survey_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
+                            struct layer_survey *ret, struct error *err)
+{
+    struct tree *tree = spec_to_tree(spec, roots, false, monitor, err);
+    if (!tree)
+        return -1;
+    struct survey *survey = survey_new(spec);
+    int status = 0;
+    for (enum layer_part part = 0; part < LAYER_PARTS && status == 0; part++)
+        status = fingerprint_tars(spec, roots, survey_fingerprint(survey, part), err);
+    if (status == 0)
+        status = walk_run(spec, tree, roots, 0, monitor, survey_visit, survey, err);
+    if (status == 0)
+        survey_finish(survey, ret);
+    ret->splits = ret->splits && !spec_has_tars(spec);
+    survey_free(survey);
+    tree_free(tree);
+    return status;
+}
+
+int layer_survey(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *who,
+                 struct monitor *monitor, struct layer_survey *ret, struct error *err)
+{
+    *ret = (struct layer_survey){0};
+    struct layer_spec whole = *spec;
+    whole.part = LAYER_WHOLE;
+    struct caller caller;
+    int status = caller_init(&caller, who, err);
+    if (status == 0)
+        status = caller_enter(&caller, err);
+    if (status == 0)
+        status = survey_as_caller(&whole, roots, monitor, ret, err);
     caller_fini(&caller);
     return status;
 }

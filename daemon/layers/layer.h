@@ -88,6 +88,10 @@ struct layer_earlier {
     size_t index_len;
 };
 
+// `split: "auto"` (layers/split.h): a layer may be packed as two, dependencies below the application. Every path is in
+// exactly one of them; directories above both are in both, alike. Whiteouts are in the lower one.
+enum layer_part { LAYER_WHOLE, LAYER_DEPENDENCIES, LAYER_APPLICATION, LAYER_PARTS };
+
 struct layer_spec {
     struct layer_entry *entries;
     size_t n_entries;
@@ -96,6 +100,7 @@ struct layer_spec {
     int64_t mtime_s;     // the one time stamp of every entry without its own
     const struct layer_below *below; // borrowed; NULL: nothing is known
     const struct layer_earlier *earlier; // borrowed; NULL: none
+    enum layer_part part; // what of it is packed and fingerprinted
     bool index_blocks;   // ask for layer_result.index
     char *spool;         // directory for the unpacked members of tar sources; NULL: $TMPDIR or /var/tmp
 };
@@ -138,6 +143,18 @@ int layer_pack(const struct layer_spec *spec, const struct roots *roots, const s
 // young to be trusted ("racy git"): the result of such a pack must not be remembered. Blocks.
 int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
                       struct monitor *monitor, struct digest *ret, bool *ret_stable, struct error *err);
+// One walk for the whole and both parts: what a job with `split: "auto"` asks instead of three fingerprints. Then, where
+// `splits` is set, LAYER_DEPENDENCIES and LAYER_APPLICATION are packed as two layers, in this order, else LAYER_WHOLE as
+// one. Specs with tar sources never split. Errors as layer_pack. Blocks.
+struct layer_survey {
+    struct digest fingerprint[LAYER_PARTS]; // as layer_fingerprint of a spec of that part
+    bool stable[LAYER_PARTS];
+    int64_t files[LAYER_PARTS];             // that are no directories
+    int64_t bytes[LAYER_PARTS];             // of their contents
+    bool splits;                            // both parts have files
+};
+int layer_survey(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
+                 struct monitor *monitor, struct layer_survey *ret, struct error *err);
 // To be remembered is always layer_result.fingerprint, which layer_pack took of what it read: a file that came between the
 // two steps would otherwise be in a layer that is found again without it.
 // Name and version of the engine that makes the bytes, part of every cache key: "isal-2.30.0/b1" …

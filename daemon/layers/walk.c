@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "layers/follow.h"
+#include "layers/split.h"
 #include "layers/walk_visit.h"
 #include "layers/walker.h"
 
@@ -212,6 +213,36 @@ static int open_candidate(struct walker *walker, struct candidate *candidate, co
 
 static int visit_whiteouts(struct walker *walker, struct error *err);
 
+// --- parts ---------------------------------------------------------------------------------------------------------
+
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool is_dependency_directory(struct walker *walker)
+{
+    const struct frame *above = walker_top(walker);
+    return above && (above->dependency || split_takes_directory(last_component(walker->path)));
+}
+
+static bool is_dependency_file(struct walker *walker)
+{
+    const struct frame *above = walker_top(walker);
+    if (above->dependency)
+        return true;
+    AUTO_FREE char *folder = mem_strndup(walker->path, above->path_len);
+    return split_takes_file(last_component(folder), last_component(walker->path));
+}
+
+// Says which part the next visit is of, and whether that part is wanted.
+static bool wants(struct walker *walker, bool dependency)
+{
+    walker->dependency = dependency;
+    return walker->spec->part == LAYER_WHOLE || (walker->spec->part == LAYER_DEPENDENCIES) == dependency;
+}
+
 // Makes the directory at the walker's path the topmost frame.
 static int enter(struct walker *walker, const struct choice *choice, struct error *err)
 {
@@ -228,16 +259,18 @@ static int enter(struct walker *walker, const struct choice *choice, struct erro
     }
     const struct frame *above = walker_top(walker);
     bool gone_above = above && above->gone_below;
+    bool dependency = is_dependency_directory(walker);
     struct frame *frame = walker_push(walker, opening.origins, opening.n, choice->floor, err);
     walker_top(walker)->xattrs = opening.xattrs;
     if (!frame)
         return -1;
     frame->gone_below = gone_above || choice->opaque;
+    frame->dependency = dependency;
     if (walk_visit_directory(walker, choice, opening.has_st ? &opening.st : NULL, gone_above || choice->removed, err) < 0)
         return -1;
-    if (choice->opaque && !gone_above && walk_visit_opaque(walker, err) < 0)
+    if (choice->opaque && !gone_above && wants(walker, true) && walk_visit_opaque(walker, err) < 0)
         return -1;
-    return visit_whiteouts(walker, err);
+    return wants(walker, true) ? visit_whiteouts(walker, err) : 0;
 }
 
 static bool is_delete(const struct choice *choice)
@@ -288,8 +321,10 @@ static int step(struct walker *walker, struct error *err)
         return -1;
     choice_make(&walker->candidates, &choice);
     if (choice.directory)
-        return enter(walker, &choice, err);
-    return choice.file && !is_delete(&choice) ? walk_visit_file(walker, choice.file, err) : 0;
+        return walker->spec->part == LAYER_APPLICATION && is_dependency_directory(walker) ? 0 : enter(walker, &choice, err);
+    if (!choice.file || is_delete(&choice) || !wants(walker, is_dependency_file(walker)))
+        return 0;
+    return walk_visit_file(walker, choice.file, err);
 }
 
 static int run(struct walker *walker, struct error *err)

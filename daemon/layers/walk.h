@@ -35,6 +35,8 @@ struct walk_item {
     const struct xattrs *xattrs;      // the listed extended attributes that it has (WALK_READ)
     int fd;                           // a file on disk, open at its start (WALK_READ), or the spool of a tar; else −1
     const struct stat *st;            // of the file on disk; NULL if it is none
+    bool dependency;                  // belongs to LAYER_DEPENDENCIES
+    bool lazy;                        // a directory that has an entry only because of what is below it
     bool slow_clock;                  // st's time stamps come from another machine
     const char *shown;                // where it came from, for problems
 };
@@ -43,6 +45,6 @@ enum walk_flags { WALK_READ = 1 }; // open files; else only ask for their state
 
 typedef int walk_visit(void *context, const struct walk_item *item, struct error *err);
 
-// Blocks. Stops at the first error, of the walk or of the visitor. Looks at the monitor between entries.
+// Visits what belongs to spec->part. Blocks. Stops at the first error, of the walk or of the visitor. Looks at the monitor between entries.
 int walk_run(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, enum walk_flags flags,
              struct monitor *monitor, walk_visit *visit, void *context, struct error *err);

@@ -38,6 +38,7 @@ static int flush_pending(struct walker *walker, struct error *err)
 
 static int visit(struct walker *walker, struct walk_item *item, struct error *err)
 {
+    item->dependency = walker->dependency;
     if (flush_pending(walker, err) < 0)
         return -1;
     item->path = walker->path;
@@ -286,6 +287,8 @@ int walk_visit_directory(struct walker *walker, const struct choice *choice, con
     if (!describe(walker, choice->attributes, st, kind, &node, &frame->item))
         return 0;
     frame->pending = true;
-    bool real = choice->attributes && !choice->attributes->hidden;
-    return real ? flush_pending(walker, err) : 0;
+    frame->item.dependency = frame->dependency;
+    frame->item.lazy = !choice->attributes || choice->attributes->hidden;
+    bool of_other_part = walker->spec->part == LAYER_DEPENDENCIES && !frame->dependency;
+    return frame->item.lazy || of_other_part ? 0 : flush_pending(walker, err);
 }

@@ -45,6 +45,7 @@ struct frame {
     size_t path_len;
     size_t floor;              // what has a lower priority is hidden
     bool pending;              // its own entry is written as soon as something below it is
+    bool dependency;           // and all below it: belongs to LAYER_DEPENDENCIES
     bool gone_below;           // nothing of the image below shows through in it
     struct walk_item item;     // its own entry
     struct xattrs xattrs;      // of its own entry
@@ -62,6 +63,7 @@ struct walker {
     struct frame *frames;
     size_t n_frames, capacity;
     struct candidates candidates;
+    bool dependency; // what is visited now belongs to LAYER_DEPENDENCIES
     char path[WALKER_PATH_ROOM];
     size_t path_len;
     char shown[WALKER_SHOWN_ROOM];
