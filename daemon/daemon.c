@@ -367,7 +367,7 @@ static void chores_done(void *arg, struct step *step, const struct error *err)
 
 static void keep_house(void *arg)
 {
-    static const struct step_ops ops = {chores_run, NULL, NULL, chores_free};
+    static const struct step_ops ops = {.run = chores_run, .free = chores_free};
     struct daemon *d = arg;
     const struct config *c = d->config;
     struct store_retention limits = {.jobs_age_ms = c->jobs_age_s * 1000,

@@ -59,7 +59,7 @@ static void find_free(struct step *step)
 struct blob_find *blob_find_new(const struct digest *digest, int64_t size, struct endpoint **places, size_t n_places,
                                 int (*done)(struct blob_find *find, struct job *job, struct error *err), void *plan)
 {
-    static const struct step_ops ops = {find_run, find_done, NULL, find_free};
+    static const struct step_ops ops = {.run = find_run, .done = find_done, .free = find_free};
     struct blob_find *self = mem_new(struct blob_find);
     AUTO_FREE char *name = mem_printf("look for %.19s", digest->text);
     step_init(&self->base, &ops, name, NULL);

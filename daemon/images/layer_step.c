@@ -94,7 +94,8 @@ static int pack_joined(struct step *step, struct step *other, struct job *job, s
     return work->made(work, job, err);
 }
 
-static const struct step_ops pack_ops = {pack_run, pack_done, pack_joined, layer_free};
+static const struct step_ops pack_ops = {
+    .run = pack_run, .done = pack_done, .joined = pack_joined, .free = layer_free};
 
 // What was packed before counts only if its bytes are still here.
 static bool take_record(struct layer_work *work)
@@ -138,7 +139,8 @@ static int fingerprint_done(struct step *step, struct job *job, struct error *er
     return 0;
 }
 
-static const struct step_ops fingerprint_ops = {fingerprint_run, fingerprint_done, NULL, layer_free};
+static const struct step_ops fingerprint_ops = {
+    .run = fingerprint_run, .done = fingerprint_done, .free = layer_free};
 
 void layer_work_start(struct layer_work *work, struct job *job)
 {

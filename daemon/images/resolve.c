@@ -26,7 +26,7 @@ static int resolve_run(struct step *step, struct error *err)
     manifest_clear(&self->manifest); // of a run that failed half-way
     if (endpoint_open(self->endpoint, false, step, err))
         return -1;
-    if (endpoint_manifest(self->endpoint, NULL, self->has_expected ? &self->expected : NULL, step, &self->manifest, err))
+    if (endpoint_manifest(self->endpoint, self->reference, self->has_expected ? &self->expected : NULL, step, &self->manifest, err))
         return -1;
     return read_config(self, err);
 }
@@ -37,12 +37,19 @@ static int resolve_done(struct step *step, struct job *job, struct error *err)
     return self->found(self, job, err);
 }
 
+static int resolve_failed(struct step *step, struct job *job, const struct error *err)
+{
+    struct resolve_step *self = (struct resolve_step *)step;
+    return self->failed ? self->failed(self, job, err) : -1;
+}
+
 static void resolve_free(struct step *step)
 {
     struct resolve_step *self = (struct resolve_step *)step;
     manifest_clear(&self->manifest);
     descriptor_clear(&self->expected);
     free(self->config);
+    free(self->reference);
     free(self);
 }
 
@@ -50,7 +57,7 @@ struct resolve_step *resolve_step_new(struct endpoint *endpoint, const struct de
                                       int (*found)(struct resolve_step *step, struct job *job, struct error *err),
                                       void *plan)
 {
-    static const struct step_ops ops = {resolve_run, resolve_done, NULL, resolve_free};
+    static const struct step_ops ops = {resolve_run, resolve_done, NULL, resolve_free, resolve_failed};
     struct resolve_step *self = mem_new(struct resolve_step);
     AUTO_FREE char *name = expected ? mem_printf("resolve %.19s", expected->digest.text)
                                     : location_format(&endpoint->where);

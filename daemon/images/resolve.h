@@ -13,12 +13,15 @@ struct resolve_step {
     struct descriptor expected;     // size and digest to check, if has_expected
     bool has_expected;
     bool want_config;               // of an image manifest
+    char *reference;                // a tag other than the one that the location names; owned, or NULL
     size_t number;                  // the plan's own
     // result
     struct manifest manifest;
     char *config;
     size_t config_len;
     int (*found)(struct resolve_step *step, struct job *job, struct error *err); // loop
+    // Loop, after the last failed run: 0 if the plan goes on. May be NULL.
+    int (*failed)(struct resolve_step *step, struct job *job, const struct error *err);
     void *plan;
 };
 
