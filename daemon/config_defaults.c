@@ -86,11 +86,23 @@ static void complete_roots(struct config *config)
         copy_list(&config->output_roots, &config->build_roots);
 }
 
+// The port is judged when it is bound; the address must be a literal loopback one.
+static bool is_listen_address(const char *text)
+{
+    if (!str_starts(text, "tcp:"))
+        return str_starts(text, "unix:/");
+    const char *host = text + strlen("tcp:"), *colon = strrchr(host, ':');
+    AUTO_FREE char *name = colon ? mem_strndup(host, (size_t)(colon - host)) : NULL;
+    int64_t port;
+    return name && str_to_int64(colon + 1, 0, 65535, &port) &&
+           (str_starts(name, "127.") || str_equal(name, "localhost") || str_equal(name, "[::1]"));
+}
+
 static void judge(const struct config *config, void (*fault)(void *arg, const char *key, const char *text), void *arg)
 {
     for (size_t i = 0; i < config->listen.count; i++)
-        if (!str_starts(config->listen.items[i], "unix:/") && !str_starts(config->listen.items[i], "tcp:"))
-            fault(arg, "[daemon] listen", "an address is unix:/PATH or tcp:127.0.0.1:PORT");
+        if (!is_listen_address(config->listen.items[i]))
+            fault(arg, "[daemon] listen", "an address is unix:/PATH or tcp:127.0.0.1:PORT (TCP is loopback only)");
     static const char *const levels[] = {"error", "warning", "info", "debug"};
     bool known = false;
     for (int i = 0; i < 4; i++)
