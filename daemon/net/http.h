@@ -36,6 +36,7 @@ struct http_call {
     // answer
     size_t max_body; // of a buffered 2xx answer; more is ERR_TOO_LARGE ▸ caller's translation. 0: the body
                      // is of no interest. Bodies of other statuses are cut at HTTP_ERROR_BODY_MAX.
+    bool decode; // undo a Content-Encoding that the server adds unasked; max_body counts what comes out
     struct sink *sink;    // if set: the body of a 200/206 goes there instead; other statuses are buffered
     bool private_allowed; // from url_policy_check, or true for the registry itself
     enum address_class origin_class; // addresses of this class are fine as well: where the origin itself was

@@ -20,6 +20,7 @@ void transfer_free(struct transfer *transfer);
 // Before the source is opened: only bytes first … end - 1 of a blob whose size is known, for uploads in
 // chunks. hasher: the state after the bytes before `first`, or NULL if that is not known (then nothing is
 // verified, unless first is 0); copied. The server must know Range.
+// A server that does not know Range is refused, unless the size of the blob is not known: then it may send all.
 void transfer_set_part(struct transfer *transfer, int64_t first, int64_t end, const struct hasher *hasher);
 // After a part went well: the state after it, to go on with; NULL if it is not known. Caller frees.
 struct hasher *transfer_take_hasher(struct transfer *transfer);

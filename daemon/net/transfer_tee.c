@@ -71,6 +71,9 @@ static int check_room(const struct tee *tee, size_t len, struct error *err)
 
 int transfer_tee_take(struct tee *tee, const void *bytes, size_t len, struct error *err)
 {
+    // Of a server that does not do ranges: what comes behind the part is none of ours.
+    if (tee->transfer->part && tee->head.status == 200 && (int64_t)len > tee->transfer->end - tee->ring.head)
+        len = (size_t)(tee->transfer->end - tee->ring.head);
     if (check_room(tee, len, err) != 0)
         return -1;
     if (ring_room(&tee->ring) < len)
@@ -302,6 +305,8 @@ static int source_turn(struct tee *tee, struct error *err)
         return 0;
     if (tee->transfer->reader)
         return fill(tee, err);
+    if (tee->transfer->part && tee->ring.head == tee->transfer->end)
+        return verify(tee, err);
     return transport_stream_done(tee->stream) ? source_ended(tee, err) : 0;
 }
 

@@ -247,6 +247,8 @@ static void set_callbacks(struct transport_stream *stream)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, stream);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, transport_receive_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, stream);
+    if (stream->call->decode) // still asks for identity, but undoes what comes all the same
+        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
 }
 
 // libcurl gets the origin to connect to and, apart from it, the request target: its own parser would

@@ -36,6 +36,12 @@ static void add_lane(struct blob_lane *lane, struct transfer *transfer)
     http_call_clear(&http);
 }
 
+static bool arrived(struct blob_lane *lane)
+{
+    CLEANUP(error_clear) struct error ignored = ERROR_INIT;
+    return registry_call_blob_head(&lane->call, &lane->push->digest, NULL, &ignored) > 0;
+}
+
 // A PUT that broke: the whole may have arrived and only the answer was lost, or a part of it.
 static void look_after(struct blob_lane *lane, struct error *why)
 {
@@ -64,7 +70,8 @@ static void judge_failure(struct blob_lane *lane, struct error *why)
         blob_lane_fail(lane, why);
         return;
     }
-    if (why->code == ERR_REGISTRY_UNREACHABLE) {
+    // A session that is gone may have been closed by a first sending, whose answer was lost.
+    if (why->code == ERR_REGISTRY_UNREACHABLE || (upload_lost(why) && arrived(lane))) {
         look_after(lane, why);
         return;
     }

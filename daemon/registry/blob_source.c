@@ -70,8 +70,7 @@ static struct transfer *open_foreign(struct blob_source *source, const struct bl
 {
     size_t i;
     json_t *value;
-    json_array_foreach((json_t *)push->from_urls, i, value)
-    {
+    json_array_foreach((json_t *)push->from_urls, i, value) {
         CLEANUP(error_clear) struct error why = ERROR_INIT;
         const char *text = json_string_value(value);
         struct transfer *transfer = text ? open_url(source, push, part, text, &why) : NULL;

@@ -4,7 +4,6 @@
 // upload.c and blob_push.c.
 #include <string.h>
 
-#include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/transfer.h"
@@ -198,74 +197,28 @@ int registry_blob_pull(const struct registry_scope *scope, const struct digest *
 
 // --- a part
 
-static int check_range(const struct http_answer *answer, int64_t offset, int64_t length, struct error *err)
+static int pull_part(struct registry_call *call, const struct blob_pull *pull, int64_t first, int64_t end,
+                     struct error *err)
 {
-    char *end;
-    const char *range = http_headers_find(&answer->headers, "content-range");
-    size_t again = 0;
-    if (http_headers_next(&answer->headers, "content-range", &again)) {
-        again++;
-        if (http_headers_next(&answer->headers, "content-range", &again))
-            return error_set(err, ERR_REGISTRY_PROTOCOL, "The registry sent two Content-Range headers");
-    }
-    if (!range || !str_starts(range, "bytes ") || strtoll(range + 6, &end, 10) != offset || *end != '-')
-        return error_set(err, ERR_REGISTRY_PROTOCOL,
-                         "The registry sent another part of the blob than the one asked for");
-    if (answer->sink_bytes != length)
-        return error_set(err, ERR_REGISTRY_PROTOCOL,
-                         "The registry sent %lld bytes of the blob where %lld were asked for",
-                         (long long)answer->sink_bytes, (long long)length);
-    return 0;
+    struct registry *registry = call->scope->registry;
+    struct transfer *transfer =
+        transfer_new(registry->transport, registry->hosts, pull->digest, -1, call->scope->monitor);
+    transfer_set_part(transfer, first, end, NULL);
+    int failed = registry_call_blob_open(call, pull->digest, transfer, err);
+    if (!failed)
+        failed = run_transfer(call, pull, transfer, err);
+    transfer_free(transfer);
+    return failed;
 }
-
-// A sink that takes exactly the part: of a server that ignores Range it skips what was not asked for.
-struct part_sink {
-    struct sink base;
-    struct sink *target;
-    int64_t skip;
-    int64_t left;
-    int64_t seen;
-};
-
-static int part_write(struct sink *sink, const void *bytes, size_t len, struct error *err)
-{
-    struct part_sink *part = container_of(sink, struct part_sink, base);
-    const char *at = bytes;
-    size_t skipped = (int64_t)len < part->skip ? len : (size_t)part->skip;
-    part->skip -= (int64_t)skipped;
-    at += skipped;
-    len -= skipped;
-    size_t taken = (int64_t)len < part->left ? len : (size_t)part->left;
-    part->left -= (int64_t)taken;
-    part->seen += (int64_t)taken;
-    return taken ? sink_write(part->target, at, taken, err) : 0;
-}
-
-static const struct sink_ops part_ops = {.write = part_write};
 
 int registry_blob_pull_range(const struct registry_scope *scope, const struct digest *digest, int64_t offset,
                              int64_t length, struct sink *sink, struct error *err)
 {
+    struct blob_pull pull = {.digest = digest, .sink = sink};
     struct registry_call call;
     if (registry_call_open(&call, scope, CREDENTIAL_PULL, NULL, err) < 0)
         return -1;
-    struct http_call http;
-    struct http_answer answer = {0};
-    begin_get(&call, &http, "GET", digest);
-    AUTO_FREE char *range =
-        mem_printf("bytes=%lld-%lld", (long long)offset, (long long)(offset + length - 1));
-    http_headers_add(&http.headers, "range", range);
-    struct part_sink part = {.base.ops = &part_ops, .target = sink, .left = length};
-    http.sink = &part.base;
-    int failed = registry_call_perform(&call, &http, &answer, err);
-    if (!failed && answer.status == 206)
-        failed = check_range(&answer, offset, length, err);
-    else if (!failed && (answer.status != 200 || offset != 0 || part.left)) {
-        AUTO_FREE char *what = blob_text(digest);
-        failed = registry_call_fail(&call, "GET", REGISTRY_BLOB_READ, what, &answer, err);
-    }
-    http_call_clear(&http);
-    http_answer_clear(&answer);
+    int failed = pull_part(&call, &pull, offset, offset + length, err);
     registry_call_close(&call);
     return failed;
 }

@@ -175,7 +175,8 @@ static int perform(const struct registry_call *call, const struct http_call *htt
         .redirect_kind = body ? URL_REDIRECT_BODY : URL_REDIRECT,
     };
     if (exchange_perform(&exchange, http, ret, err) < 0) {
-        error_upstream_set(err, call->host, http->method, http->url.path, 0, NULL);
+        if (!err->upstream.registry) // of the token server, if that was it
+            error_upstream_set(err, call->host, http->method, http->url.path, 0, NULL);
         return -1;
     }
     registry_call_warn(call, ret);

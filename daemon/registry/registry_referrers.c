@@ -38,8 +38,7 @@ static int read_referrers(void *arg, const json_t *root, struct error *err)
         return error_set(err, ERR_REGISTRY_PROTOCOL, "The referrers are not an image index");
     size_t i;
     json_t *value;
-    json_array_foreach(list, i, value)
-    {
+    json_array_foreach(list, i, value) {
         const char *digest = json_get_string(value, "digest");
         if (!digest || !digest_valid(digest) || !wanted(value, referrers->artifact_type))
             continue;
@@ -129,8 +128,9 @@ static bool listed(const json_t *index, const struct digest *digest)
 {
     size_t i;
     json_t *value;
-    json_array_foreach(json_object_get(index, "manifests"), i,
-                       value) if (str_equal(json_get_string(value, "digest"), digest->text)) return true;
+    json_array_foreach(json_object_get(index, "manifests"), i, value)
+        if (str_equal(json_get_string(value, "digest"), digest->text))
+            return true;
     return false;
 }
 

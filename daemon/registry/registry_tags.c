@@ -35,8 +35,7 @@ static int read_names(void *arg, const json_t *root, struct error *err)
                          names->member);
     size_t i;
     json_t *value;
-    json_array_foreach(list, i, value)
-    {
+    json_array_foreach(list, i, value) {
         const char *name = json_string_value(value);
         if (name && names->valid(name))
             add_name(names, name);

@@ -40,6 +40,7 @@ struct live {
     struct credential_set *auth;
     struct monitor monitor;
     struct registry_scope scope;
+    int64_t first_byte_ms, chunk_bytes, monolithic_max_bytes; // 0: as usual
     char directory[32]; // empty: no credential files are found by accident
 };
 
@@ -74,6 +75,17 @@ static inline json_t *live_read(struct live *live)
     return value;
 }
 
+static inline void live_end_room(struct live *live)
+{
+    credential_set_unref(live->auth);
+    registry_free(live->registry);
+    credentials_free(live->credentials);
+    transport_free(live->transport);
+    host_table_free(live->hosts);
+    rmdir(live->directory);
+    live->auth = NULL;
+}
+
 // The room, without any program.
 static inline void live_make_room(struct live *live, const char *ca_file)
 {
@@ -94,7 +106,7 @@ static inline void live_make_room(struct live *live, const char *ca_file)
     }
     struct transport_options transport = {.hosts = live->hosts,
                                           .connect_ms = 2000,
-                                          .first_byte_ms = 5000,
+                                          .first_byte_ms = live->first_byte_ms ? live->first_byte_ms : 5000,
                                           .stall_window_ms = 5000,
                                           .user_agent = "dray/test"};
     live->transport = transport_new(&transport, &err);
@@ -102,8 +114,12 @@ static inline void live_make_room(struct live *live, const char *ca_file)
     struct credentials_options credentials = {.transport = live->transport, .hosts = live->hosts};
     live->credentials = credentials_new(&credentials, &err);
     assert_non_null(live->credentials);
-    live->registry = registry_new(&(struct registry_options){
-        .transport = live->transport, .hosts = live->hosts, .credentials = live->credentials});
+    live->registry =
+        registry_new(&(struct registry_options){.transport = live->transport,
+                                                .hosts = live->hosts,
+                                                .credentials = live->credentials,
+                                                .chunk_bytes = live->chunk_bytes,
+                                                .monolithic_max_bytes = live->monolithic_max_bytes});
     live->scope = (struct registry_scope){
         .registry = live->registry, .repository = "team/app", .monitor = &live->monitor};
 }
@@ -124,6 +140,46 @@ static inline const char *live_about(const struct live *live, const char *key)
     return json_string_value(json_object_get(live->about, key));
 }
 
+// One command of scripted_registry.py; the answer's "ok", new reference.
+static inline json_t *live_command(struct live *live, const char *name, json_t *arguments)
+{
+    AUTO_JSON json_t *command = arguments ? arguments : json_object();
+    json_object_set_new(command, "do", json_string(name));
+    AUTO_FREE char *line = json_dumps(command, JSON_COMPACT);
+    assert_int_equal(dprintf(live->input, "%s\n", line), strlen(line) + 1);
+    AUTO_JSON json_t *answer = live_read(live);
+    if (json_object_get(answer, "error"))
+        fail_msg("%s: %s", line, json_string_value(json_object_get(answer, "error")));
+    return json_incref(json_object_get(answer, "ok"));
+}
+
+static inline int64_t live_number(struct live *live, const char *name, json_t *arguments)
+{
+    AUTO_JSON json_t *value = live_command(live, name, arguments);
+    return json_integer_value(value);
+}
+
+static inline char *live_text(struct live *live, const char *name, json_t *arguments)
+{
+    AUTO_JSON json_t *value = live_command(live, name, arguments);
+    return mem_strdup(json_string_value(value));
+}
+
+static inline void live_do(struct live *live, const char *name, json_t *arguments)
+{
+    json_decref(live_command(live, name, arguments));
+}
+
+// Nothing is wrong with the registry's store, and no secret went where it does not belong.
+static inline void live_check(struct live *live)
+{
+    AUTO_JSON json_t *wrong = live_command(live, "check", NULL);
+    if (json_array_size(wrong)) {
+        AUTO_FREE char *text = json_dumps(wrong, 0);
+        fail_msg("%s", text);
+    }
+}
+
 // From now on the scope brings this credential for the registry.
 static inline void live_sign_in(struct live *live, json_t *credential)
 {
@@ -138,12 +194,7 @@ static inline void live_sign_in(struct live *live, json_t *credential)
 
 static inline void live_stop(struct live *live)
 {
-    credential_set_unref(live->auth);
-    registry_free(live->registry);
-    credentials_free(live->credentials);
-    transport_free(live->transport);
-    host_table_free(live->hosts);
-    rmdir(live->directory);
+    live_end_room(live);
     if (!live->pid)
         return;
     close(live->input);
