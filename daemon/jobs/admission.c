@@ -5,6 +5,9 @@
 #include "jobs/engine_core.h"
 #include "jobs/job_core.h"
 
+// Jobs of which nothing runs or can run (their registry is down, say) do not keep others from starting – up
+// to a limit.
+enum { STALLED_FACTOR = 8 };
 enum { CRASHES_FREE = 5, BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 300000 };
 
 void admission_add(struct job *job)
@@ -43,12 +46,18 @@ int64_t admission_position(const struct job *job)
     return fair_position(&job->engine->queue, &job->queued);
 }
 
+static bool may_start(const struct engine *engine)
+{
+    size_t most = engine->options.max_running;
+    return engine->n_running < most * STALLED_FACTOR &&
+           engine->n_running - scheduler_stalled(engine->scheduler) < most;
+}
+
 void admission_turn(struct engine *engine)
 {
-    const struct engine_options *options = &engine->options;
-    if (!engine->started || engine->draining || options->paused)
+    if (!engine->started || engine->draining || engine->options.paused)
         return;
-    while (engine->n_running < options->max_running) {
+    while (may_start(engine)) {
         struct fair_entry *entry = fair_take(&engine->queue);
         if (!entry)
             return;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What must hold: job->open counts tasks, checkpoints and holds; the plan lives until it is 0; only settle() finishes a
-// job, and only when the plan is not being asked. A task that is being looked at here is in none of the job's lists.
+// What must hold: job->open counts tasks, checkpoints and holds; the plan lives until it is 0; only settle()
+// finishes a job, and only when the plan is not being asked. A task that is being looked at here is in none
+// of the job's lists.
 #include "jobs/attempt.h"
 
 #include "base/clock.h"
@@ -41,7 +42,7 @@ static void advance(struct job *job)
         fail(job, &err);
 }
 
-// --- begin -----------------------------------------------------------------------------------------------------------
+// --- begin
 
 static int start_plan(struct job *job, struct error *err)
 {
@@ -76,7 +77,7 @@ void attempt_begin(struct job *job)
     settle(job);
 }
 
-// --- steps -----------------------------------------------------------------------------------------------------------
+// --- steps
 
 void attempt_submit(struct job *job, struct step *step)
 {
@@ -98,7 +99,8 @@ static void announce(struct task *task)
         return;
     task->announced = true;
     task->begun_ms = clock_ms();
-    feed_append(task->job, "step.started", json_pack("{s:i, s:s}", "id", task->number, "name", task->step->name));
+    feed_append(task->job, "step.started",
+                json_pack("{s:i, s:s}", "id", task->number, "name", task->step->name));
 }
 
 void attempt_task_starting(struct task *task)
@@ -112,8 +114,9 @@ void attempt_task_starting(struct task *task)
 
 static void report_end(struct task *task, const char *how, const struct error *err)
 {
-    json_t *members = json_pack("{s:i, s:s, s:b, s:I}", "id", task->number, "name", task->step->name, "cached",
-                                task->step->cached, "duration_ms", (json_int_t)(clock_ms() - task->begun_ms));
+    json_t *members =
+        json_pack("{s:i, s:s, s:b, s:I}", "id", task->number, "name", task->step->name, "cached",
+                  task->step->cached, "duration_ms", (json_int_t)(clock_ms() - task->begun_ms));
     if (how)
         json_object_set_new(members, how, json_true());
     if (err)
@@ -167,8 +170,8 @@ static bool try_again(struct task *task)
         return false;
     AUTO_FREE char *instance = mem_printf("/v1/jobs/%s", task->job->id);
     feed_append(task->job, "retry",
-                json_pack("{s:s?, s:s, s:i, s:i, s:I, s:o}", "blob", step->blob, "step", step->name, "attempt",
-                          step->attempt, "max", most, "delay_ms", (json_int_t)delay_ms, "problem",
+                json_pack("{s:s?, s:s, s:i, s:i, s:I, s:o}", "blob", step->blob, "step", step->name,
+                          "attempt", step->attempt, "max", most, "delay_ms", (json_int_t)delay_ms, "problem",
                           error_to_json(&step->error, instance, NULL)));
     task->job->stats.retries++;
     error_clear(&step->error);
@@ -254,7 +257,7 @@ void attempt_task_finished(struct task *task)
     settle(job);
 }
 
-// --- checkpoints and holds -------------------------------------------------------------------------------------------
+// --- checkpoints and holds
 
 void attempt_release(struct job *job)
 {
@@ -283,7 +286,7 @@ void attempt_checkpoint(struct job *job, json_t *checkpoint)
     journal_update(job, on_checkpoint, job);
 }
 
-// --- giving up -------------------------------------------------------------------------------------------------------
+// --- giving up
 
 static void set_reason(struct error *err, enum error_code code)
 {

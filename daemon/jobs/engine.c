@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Composition, the turn of the loop, and the ordered stop. What callers ask for lives in engine_submit, engine_read,
-// engine_wait, engine_act and query.
+// Composition, the turn of the loop, and the ordered stop. What callers ask for lives in engine_submit,
+// engine_read, engine_wait, engine_act and query.
 //
-// Work that becomes possible during a turn of the loop (a step came back, a job was accepted) is begun once, before the
-// loop waits again, however many things happened.
+// Work that becomes possible during a turn of the loop (a step came back, a job was accepted) is begun once,
+// before the loop waits again, however many things happened.
 #include "jobs/engine.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "jobs/admission.h"
 #include "jobs/attempt.h"
 #include "jobs/engine_core.h"
-#include "jobs/engine_wait.h"
-#include "jobs/event_reader.h"
 #include "jobs/feed.h"
 #include "jobs/finish.h"
 #include "jobs/job_core.h"
@@ -26,10 +23,7 @@
 #include "jobs/query.h"
 #include "jobs/recovery.h"
 
-enum { STOP_WAIT_MS = 10000 };
-enum { DRAIN_NONE, DRAIN_FINISHING, DRAIN_ABANDONING, DRAIN_DONE };
-
-// --- tables ----------------------------------------------------------------------------------------------------------
+// --- tables
 
 const struct job_ops *engine_kind(const struct engine *engine, const char *kind)
 {
@@ -57,7 +51,7 @@ int engine_error_not_found(struct error *err, const char *id)
 
 static struct caller *caller_get(struct engine *engine, int64_t uid)
 {
-    char key[sizeof ((struct caller *)0)->key];
+    char key[sizeof((struct caller *)0)->key];
     snprintf(key, sizeof key, "%lld", (long long)uid);
     struct caller *caller = table_find(engine->callers, key);
     if (caller)
@@ -114,6 +108,8 @@ void engine_job_close(struct engine *engine, struct job *job)
 void engine_evict(struct engine *engine)
 {
     struct list *link = engine->terminal.next;
+    if (engine->stopped)
+        return;
     while (engine->n_terminal > engine->options.kept_jobs && link != &engine->terminal) {
         struct job *job = container_of(link, struct job, link);
         link = link->next;
@@ -135,7 +131,7 @@ void engine_job_retire(struct engine *engine, struct job *job)
     engine_evict(engine);
 }
 
-// --- life ------------------------------------------------------------------------------------------------------------
+// --- life
 
 static void on_turn(void *arg)
 {
@@ -205,7 +201,8 @@ static void init_lists(struct engine *engine)
 static int check_options(const struct engine_options *options, struct error *err)
 {
     if (options->workers == 0 || options->query_workers == 0 || options->max_running == 0)
-        return error_set(err, ERR_INVALID_REQUEST, "the engine needs workers, query workers and running jobs");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "the engine needs workers, query workers and running jobs");
     return 0;
 }
 
@@ -239,102 +236,7 @@ int engine_start(struct engine *engine, struct error *err)
     return 0;
 }
 
-// --- drain and stop --------------------------------------------------------------------------------------------------
-
-static bool idle(const struct engine *engine)
-{
-    return engine->n_running == 0 && list_empty(&engine->finishing) && engine->n_submitting == 0 &&
-           engine->n_queries == 0;
-}
-
-static bool workers_idle(const struct engine *engine)
-{
-    const struct pool *pool = scheduler_pool(engine->scheduler);
-    return pool_busy(pool, POOL_STEPS) == 0 && pool_busy(pool, POOL_QUERIES) == 0;
-}
-
-static void tell_drained(struct engine *engine)
-{
-    engine->drain_phase = DRAIN_DONE;
-    loop_timer_stop(engine->drain_timer);
-    engine->drained(engine->drained_arg);
-}
-
-static void abandon(struct engine *engine)
-{
-    engine->abandoned = true;
-    list_for_each(link, &engine->running)
-        attempt_abandon(container_of(link, struct job, link));
-    query_cancel_all(engine);
-}
-
-static void on_drain_time(void *arg)
-{
-    struct engine *engine = arg;
-    if (engine->drain_phase == DRAIN_FINISHING && !(idle(engine) && workers_idle(engine))) {
-        engine->drain_phase = DRAIN_ABANDONING;
-        abandon(engine);
-        loop_timer_start(engine->drain_timer, workers_idle(engine) ? 0 : STOP_WAIT_MS);
-        return;
-    }
-    tell_drained(engine);
-}
-
-void engine_drain_check(struct engine *engine)
-{
-    bool over = (engine->drain_phase == DRAIN_FINISHING && idle(engine) && workers_idle(engine)) ||
-                (engine->drain_phase == DRAIN_ABANDONING && workers_idle(engine));
-    if (over)
-        loop_timer_start(engine->drain_timer, 0); // not from within what has just ended
-}
-
-void engine_drain(struct engine *engine, int64_t deadline_ms, void (*drained)(void *arg), void *arg)
-{
-    engine->draining = true;
-    engine->drained = drained;
-    engine->drained_arg = arg;
-    if (engine->drain_phase != DRAIN_NONE)
-        return;
-    engine->drain_phase = DRAIN_FINISHING;
-    engine->drain_timer = loop_timer_new(engine->loop, on_drain_time, engine);
-    loop_timer_start(engine->drain_timer, deadline_ms);
-    engine_drain_check(engine);
-}
-
-static void each_job(struct engine *engine, void (*visit)(struct job *job))
-{
-    size_t position = 0;
-    for (struct job *job; (job = table_next(engine->jobs, &position)) != NULL;)
-        visit(job);
-}
-
-static void stop_timers(struct job *job)
-{
-    loop_timer_free(mem_take(job->timer));
-    loop_timer_free(mem_take(job->lonely));
-    admission_remove(job);
-}
-
-static void wake_readers(struct job *job)
-{
-    event_readers_wake(&job->log.readers);
-}
-
-void engine_stop(struct engine *engine)
-{
-    engine->draining = true;
-    abandon(engine);
-    if (!pool_wait(scheduler_pool(engine->scheduler), STOP_WAIT_MS))
-        log_error("a worker does not come back from its step; it is left behind");
-    engine->stopped = true;
-    loop_timer_stop(engine->ticker);
-    loop_timer_stop(engine->save_timer);
-    each_job(engine, stop_timers);
-    each_job(engine, engine_wait_end_all);
-    feed_close(engine->feed);
-    each_job(engine, wake_readers);
-    loop_prepare_free(mem_take(engine->turn));
-}
+// --- the end
 
 static void free_all(struct table *table, void (*end)(void *value))
 {
@@ -356,7 +258,7 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
-    if (!workers_idle(engine))
+    if (!engine_workers_idle(engine))
         return; // a worker still holds a step: the process is about to end, its memory stays
     loop_prepare_free(engine->turn);
     loop_timer_free(engine->ticker);
@@ -370,7 +272,7 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
-// --- figures ---------------------------------------------------------------------------------------------------------
+// --- figures
 
 static int64_t standstill_ms(struct task *task, int64_t now)
 {

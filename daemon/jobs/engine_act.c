@@ -9,7 +9,7 @@
 #include "jobs/event_reader.h"
 #include "jobs/job_core.h"
 
-// --- cancel ----------------------------------------------------------------------------------------------------------
+// --- cancel
 
 typedef void (*cancel_fn)(void *arg, json_t *job, bool began, const struct error *err);
 
@@ -25,7 +25,8 @@ static void on_old_job(void *arg, json_t *value, const struct error *err)
     free(cancel);
 }
 
-void engine_cancel(struct engine *engine, const char *id, const struct engine_caller *caller, cancel_fn done, void *arg)
+void engine_cancel(struct engine *engine, const char *id, const struct engine_caller *caller, cancel_fn done,
+                   void *arg)
 {
     struct job *job = engine_find(engine, id);
     if (job && engine_may_see(caller, job->uid) && !job_state_terminal(job->state)) {
@@ -39,7 +40,7 @@ void engine_cancel(struct engine *engine, const char *id, const struct engine_ca
     engine_get(engine, id, caller, on_old_job, cancel);
 }
 
-// --- forget ----------------------------------------------------------------------------------------------------------
+// --- forget
 
 typedef void (*forget_fn)(void *arg, const struct error *err);
 
@@ -89,7 +90,8 @@ static void on_found(void *arg, json_t *value, const struct error *err)
     store_job_delete(forget->engine->store, forget->id, on_deleted, forget);
 }
 
-void engine_forget(struct engine *engine, const char *id, const struct engine_caller *caller, forget_fn done, void *arg)
+void engine_forget(struct engine *engine, const char *id, const struct engine_caller *caller, forget_fn done,
+                   void *arg)
 {
     struct forget *forget = mem_new(struct forget);
     forget->engine = engine;

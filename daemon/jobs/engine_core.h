@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the engine is made of, for this room only: the composition of admission, scheduler, feed and the tables of jobs.
+// What the engine is made of, for this room only: the composition of admission, scheduler, feed and the
+// tables of jobs.
 #pragma once
 
 #include <pthread.h>
@@ -48,6 +49,7 @@ struct engine {
     bool started, draining, stopped, abandoned;
     struct loop_timer *drain_timer;
     int drain_phase;
+    int64_t drain_deadline_ms;
     void (*drained)(void *arg);
     void *drained_arg;
 
@@ -64,5 +66,6 @@ void engine_job_close(struct engine *engine, struct job *job);
 void engine_job_retire(struct engine *engine, struct job *job);
 void engine_evict(struct engine *engine);
 int engine_error_not_found(struct error *err, const char *id);
+bool engine_workers_idle(const struct engine *engine);
 // Something ran to its end: a drain may be over.
 void engine_drain_check(struct engine *engine);

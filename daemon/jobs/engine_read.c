@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is asked about jobs: one, many, or the spec to submit again. Jobs in memory are newer than their rows; the others
-// are read from the store. A job of somebody else is not found, so that its existence is not told.
+// What is asked about jobs: one, many, or the spec to submit again. Jobs in memory are newer than their rows;
+// the others are read from the store. A job of somebody else is not found, so that its existence is not told.
 #include <stdio.h>
 #include <string.h>
 
@@ -39,8 +39,8 @@ static json_t *render_retry(struct job *job, struct error *err)
     }
     const json_t *labels = job_labels(job);
     return json_pack("{s:s, s:O, s:o, s:i, s:b}", "kind", job->kind, "spec", job_spec(job), "labels",
-                     labels ? json_incref((json_t *)labels) : json_object(), "priority", job->priority, "had_auth",
-                     job->had_auth);
+                     labels ? json_incref((json_t *)labels) : json_object(), "priority", job->priority,
+                     "had_auth", job->had_auth);
 }
 
 static void tell(render_fn render, struct job *job, engine_json_fn done, void *arg)
@@ -76,8 +76,8 @@ static void on_row(void *arg, const struct store_job *row, const struct error *e
     free(lookup);
 }
 
-static void look_up(struct engine *engine, const char *id, const struct engine_caller *caller, render_fn render,
-                    engine_json_fn done, void *arg)
+static void look_up(struct engine *engine, const char *id, const struct engine_caller *caller,
+                    render_fn render, engine_json_fn done, void *arg)
 {
     struct job *job = engine_find(engine, id);
     if (job && engine_may_see(caller, job->uid)) {
@@ -89,23 +89,28 @@ static void look_up(struct engine *engine, const char *id, const struct engine_c
         return;
     }
     struct lookup *lookup = mem_new(struct lookup);
-    *lookup = (struct lookup){.engine = engine, .id = mem_strdup(id), .caller = *caller, .render = render,
-                              .done = done, .arg = arg};
+    *lookup = (struct lookup){.engine = engine,
+                              .id = mem_strdup(id),
+                              .caller = *caller,
+                              .render = render,
+                              .done = done,
+                              .arg = arg};
     store_job_find(engine->store, id, on_row, lookup);
 }
 
-void engine_get(struct engine *engine, const char *id, const struct engine_caller *caller, engine_json_fn done, void *arg)
+void engine_get(struct engine *engine, const char *id, const struct engine_caller *caller,
+                engine_json_fn done, void *arg)
 {
     look_up(engine, id, caller, render_job, done, arg);
 }
 
-void engine_retry_spec(struct engine *engine, const char *id, const struct engine_caller *caller, engine_json_fn done,
-                       void *arg)
+void engine_retry_spec(struct engine *engine, const char *id, const struct engine_caller *caller,
+                       engine_json_fn done, void *arg)
 {
     look_up(engine, id, caller, render_retry, done, arg);
 }
 
-// --- lists -----------------------------------------------------------------------------------------------------------
+// --- lists
 
 struct listing {
     struct engine *engine;
@@ -152,8 +157,8 @@ static void end_list(struct listing *listing, const struct error *err)
     bool more = listing->full || listing->rows == listing->limit;
     json_t *list = NULL;
     if (!err)
-        list = json_pack("{s:O, s:s?, s:s}", "items", listing->items, "next", more ? listing->last : NULL, "cursor",
-                         listing->cursor);
+        list = json_pack("{s:O, s:s?, s:s}", "items", listing->items, "next", more ? listing->last : NULL,
+                         "cursor", listing->cursor);
     listing->done(listing->arg, list, err);
     json_decref(listing->items);
     free(listing->state);

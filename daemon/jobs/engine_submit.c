@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a request to a durable job. The answer waits for the commit of job and key; nothing is kept when that fails.
+// From a request to a durable job. The answer waits for the commit of job and key; nothing is kept when that
+// fails.
 //
-// A key is claimed when its first request arrives, before the store was asked: whoever comes with the same key until the
-// answer is there waits for that same answer. After the commit the store knows the key.
+// A key is claimed when its first request arrives, before the store was asked: whoever comes with the same
+// key until the answer is there waits for that same answer. After the commit the store knows the key.
 #include <stdio.h>
 #include <string.h>
 
@@ -27,11 +28,11 @@ struct waiter {
 
 struct submission {
     struct engine *engine;
-    struct job *job;       // made from the request; NULL once it is accepted or dropped
-    char *key;             // with the caller before it; NULL: none
+    struct job *job; // made from the request; NULL once it is accepted or dropped
+    char *key;       // with the caller before it; NULL: none
     char *fingerprint;
-    struct list waiters;   // the first one made it
-    char *known;           // id that the key was used with
+    struct list waiters; // the first one made it
+    char *known;         // id that the key was used with
     bool found;
 };
 
@@ -44,7 +45,8 @@ static void add_waiter(struct submission *submission, engine_job_fn done, void *
 }
 
 // Answers everybody and ends the submission. first_replayed: the job is older than all of them.
-static void answer(struct submission *submission, struct job *job, bool first_replayed, const struct error *err)
+static void answer(struct submission *submission, struct job *job, bool first_replayed,
+                   const struct error *err)
 {
     struct engine *engine = submission->engine;
     bool replayed = first_replayed;
@@ -72,7 +74,7 @@ static int mismatch(struct error *err)
     return -1;
 }
 
-// --- a new job -------------------------------------------------------------------------------------------------------
+// --- a new job
 
 static void accept(struct job *job)
 {
@@ -109,14 +111,15 @@ static void insert(struct submission *submission)
 {
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct job *job = submission->job;
-    if (check_open(submission->engine, &err) < 0 || engine_job_open(submission->engine, job, true, &err) < 0) {
+    if (check_open(submission->engine, &err) < 0 ||
+        engine_job_open(submission->engine, job, true, &err) < 0) {
         answer(submission, NULL, false, &err);
         return;
     }
     journal_insert(job, submission->key, submission->fingerprint, on_inserted, submission);
 }
 
-// --- a known key -----------------------------------------------------------------------------------------------------
+// --- a known key
 
 static void on_known_row(void *arg, const struct store_job *row, const struct error *err)
 {
@@ -157,8 +160,8 @@ static void on_old_keys_gone(void *arg, const struct error *err)
 // The key may be used for a new job after a day; retention may not have been there yet.
 static void drop_old_keys(struct submission *submission)
 {
-    store_prune(submission->engine->store, &(struct store_retention){.keys_age_ms = KEY_AGE_MS}, on_old_keys_gone,
-                submission);
+    store_prune(submission->engine->store, &(struct store_retention){.keys_age_ms = KEY_AGE_MS},
+                on_old_keys_gone, submission);
 }
 
 static void on_key(void *arg, const char *text, const struct error *err)
@@ -183,7 +186,7 @@ static void on_key(void *arg, const char *text, const struct error *err)
     }
 }
 
-// --- the request -----------------------------------------------------------------------------------------------------
+// --- the request
 
 static int priority_of(const struct engine_submit *submit)
 {
@@ -216,7 +219,8 @@ static struct job *make_job(struct engine *engine, const struct engine_submit *s
 }
 
 // Joins a request with the same key that is on its way. False: there is none.
-static bool join_known(struct engine *engine, const char *key, const char *fingerprint, engine_job_fn done, void *arg)
+static bool join_known(struct engine *engine, const char *key, const char *fingerprint, engine_job_fn done,
+                       void *arg)
 {
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct submission *submission = table_find(engine->keys, key);
@@ -231,8 +235,8 @@ static bool join_known(struct engine *engine, const char *key, const char *finge
     return true;
 }
 
-static void start(struct engine *engine, struct job *job, const char *key, const char *fingerprint, engine_job_fn done,
-                  void *arg)
+static void start(struct engine *engine, struct job *job, const char *key, const char *fingerprint,
+                  engine_job_fn done, void *arg)
 {
     struct submission *submission = mem_new(struct submission);
     submission->engine = engine;

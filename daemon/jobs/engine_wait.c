@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A wait hangs on its job while that is not terminal, with a timer of its own. For a job that is not in memory there is
-// nothing to wait for: the answer comes from the store.
+// A wait hangs on its job while that is not terminal, with a timer of its own. For a job that is not in
+// memory there is nothing to wait for: the answer comes from the store.
 #include "jobs/engine_wait.h"
 
 #include "base/mem.h"
@@ -64,8 +64,9 @@ static void on_stored(void *arg, json_t *value, const struct error *err)
     wait_free(wait);
 }
 
-struct engine_wait *engine_wait_start(struct engine *engine, const char *id, const struct engine_caller *caller,
-                                      int64_t wait_ms, engine_json_fn done, void *arg)
+struct engine_wait *engine_wait_start(struct engine *engine, const char *id,
+                                      const struct engine_caller *caller, int64_t wait_ms,
+                                      engine_json_fn done, void *arg)
 {
     struct job *job = engine_find(engine, id);
     bool pending = job && engine_may_see(caller, job->uid) && !job_state_terminal(job->state);

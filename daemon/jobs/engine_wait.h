@@ -5,5 +5,5 @@
 
 struct job;
 
-void engine_wait_answer(struct job *job); // it is terminal
+void engine_wait_answer(struct job *job);  // it is terminal
 void engine_wait_end_all(struct job *job); // the engine stops: answers with the job as it is

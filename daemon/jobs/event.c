@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The members that all events have come first and in one order, so the type can be found in a stored line without parsing
-// it.
+// The members that all events have come first and in one order, so the type can be found in a stored line
+// without parsing it.
 #include "jobs/event.h"
 
 #include <string.h>

@@ -13,14 +13,14 @@ struct job;
 
 struct event {
     int refs;
-    int64_t seq;     // 0: not kept
-    int64_t cursor;  // 0: not kept
-    int64_t uid;     // owner of the job
-    struct job *job; // while the event is on its way to the disk
+    int64_t seq;      // 0: not kept
+    int64_t cursor;   // 0: not kept
+    int64_t uid;      // owner of the job
+    struct job *job;  // while the event is on its way to the disk
     struct list link; // ditto, or the page of one reader
     size_t len;
     const char *type; // borrowed from this event
-    char line[];     // the JSON object, without newline
+    char line[];      // the JSON object, without newline
 };
 
 // job and members may be NULL; takes the members' reference. One reference is the caller's.

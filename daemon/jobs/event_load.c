@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pages of older events from the store, for readers that are behind what is in memory. A reader has at most one page, so
-// a slow one costs a bounded amount of memory; it asks for the next when it has taken the last event of this one.
+// Pages of older events from the store, for readers that are behind what is in memory. A reader has at most
+// one page, so a slow one costs a bounded amount of memory; it asks for the next when it has taken the last
+// event of this one.
 #include "jobs/event_reader.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@ struct event_load {
     struct event_reader *reader; // NULL: it was closed meanwhile
     size_t bytes;
     int rows;
-    bool cut_short;  // the page is full: later rows are asked for again
+    bool cut_short;    // the page is full: later rows are asked for again
     int64_t ring_from; // all jobs: what memory did not cover when the store was asked
 };
 

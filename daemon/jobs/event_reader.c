@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Readers of one job. What they may read lies in three places: the job's window (the newest events), the store (all kept
-// ones, page by page) and the job's progress snapshots (only the newest of each blob). A reader is a position in them and
-// holds at most one page.
+// Readers of one job. What they may read lies in three places: the job's window (the newest events), the
+// store (all kept ones, page by page) and the job's progress snapshots (only the newest of each blob). A
+// reader is a position in them and holds at most one page.
 #include "jobs/event_reader.h"
 
 #include <string.h>
@@ -61,7 +61,7 @@ void event_readers_cut(struct job *job)
     }
 }
 
-// --- opening ---------------------------------------------------------------------------------------------------------
+// --- opening
 
 static void attach(struct event_reader *reader, struct job *job)
 {
@@ -149,7 +149,8 @@ static void open_all(struct event_reader *reader, const struct event_reader_opti
     CLEANUP(error_clear) struct error fault = ERROR_INIT;
     void (*ready)(void *, struct event_reader *, const struct error *, int64_t) = reader->ready;
     void *arg = reader->ready_arg;
-    error_set(&fault, ERR_EVENTS_EXPIRED, "the cursor %lld was not given by this database", (long long)options->after);
+    error_set(&fault, ERR_EVENTS_EXPIRED, "the cursor %lld was not given by this database",
+              (long long)options->after);
     error_hint(&fault, "List the jobs and go on with the cursor of that answer.");
     event_reader_close(reader);
     ready(arg, NULL, &fault, 0);
@@ -157,7 +158,8 @@ static void open_all(struct event_reader *reader, const struct event_reader_opti
 
 void event_reader_open(struct engine *engine, const struct event_reader_options *options,
                        const struct engine_caller *caller,
-                       void (*ready)(void *arg, struct event_reader *reader, const struct error *err, int64_t oldest_seq),
+                       void (*ready)(void *arg, struct event_reader *reader, const struct error *err,
+                                     int64_t oldest_seq),
                        void *arg)
 {
     struct event_reader *reader = mem_new(struct event_reader);
@@ -180,7 +182,8 @@ void event_reader_open(struct engine *engine, const struct event_reader_options 
 int event_reader_check_page(struct event_reader *reader, int64_t *ret_oldest, struct error *err)
 {
     const struct list *first = reader->page.next;
-    *ret_oldest = first != &reader->page ? container_of(first, const struct event, link)->seq : reader->end_seq + 1;
+    *ret_oldest =
+        first != &reader->page ? container_of(first, const struct event, link)->seq : reader->end_seq + 1;
     if (*ret_oldest == reader->next_seq)
         return 0;
     error_set(err, ERR_EVENTS_EXPIRED, "the events of job %s from %lld on are no longer all kept", reader->id,
@@ -200,7 +203,7 @@ void event_reader_close(struct event_reader *reader)
     free(reader);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading
 
 static enum event_next give(struct event_reader *reader, struct event *event, struct event **ret)
 {

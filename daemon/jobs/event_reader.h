@@ -10,28 +10,28 @@ struct job;
 
 struct event_reader {
     struct engine *engine;
-    struct list link;   // with its job, with the feed, or alone
-    struct job *job;    // NULL: all jobs, or one that is not in memory any more
-    char *id;           // NULL: all jobs
+    struct list link; // with its job, with the feed, or alone
+    struct job *job;  // NULL: all jobs, or one that is not in memory any more
+    char *id;         // NULL: all jobs
     json_t *spec;
     void (*wake)(void *arg);
     void *arg;
     bool follow;
-    bool asleep;        // was told to wait and not woken since
-    bool cut;           // nothing more will come
+    bool asleep; // was told to wait and not woken since
+    bool cut;    // nothing more will come
     // one job
     int64_t next_seq;
-    int64_t end_seq;    // what there is for one that does not follow
-    int64_t version;    // of the newest progress it has seen
+    int64_t end_seq; // what there is for one that does not follow
+    int64_t version; // of the newest progress it has seen
     // all jobs
     int64_t after;
     int64_t uid;
     bool admin;
     // a page of the store
-    struct list page;   // events by link; a job's reader owns them alone
+    struct list page;        // events by link; a job's reader owns them alone
     struct event_load *load; // under way
     void (*ready)(void *arg, struct event_reader *reader, const struct error *err, int64_t oldest_seq);
-    void *ready_arg;    // until it was told
+    void *ready_arg; // until it was told
 };
 
 // Wakes those of the list that sleep. A woken reader may close itself or others.

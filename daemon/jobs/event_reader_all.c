@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Readers of all jobs: a cursor into the feed's ring of newest events, or into the store when it is older than those.
-// What the caller may not see is passed over.
+// Readers of all jobs: a cursor into the feed's ring of newest events, or into the store when it is older
+// than those. What the caller may not see is passed over.
 #include "jobs/engine_core.h"
 #include "jobs/event_reader.h"
 #include "jobs/feed.h"

@@ -12,7 +12,8 @@ struct event_window {
     int64_t first_seq; // of the oldest that is here
 };
 
-void event_window_add(struct event_window *window, struct event *event); // its seq follows the newest's; takes a reference
+void event_window_add(struct event_window *window,
+                      struct event *event); // its seq follows the newest's; takes a reference
 struct event *event_window_find(const struct event_window *window, int64_t seq); // borrowed or NULL
 // Lets go of the oldest while there are more than `most` and their seq is at most `until`.
 void event_window_trim(struct event_window *window, size_t most, int64_t until);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Levels (one per priority) hold shares (one per caller), shares hold entries. Levels and shares exist only while
-// something waits in them.
+// Levels (one per priority) hold shares (one per caller), shares hold entries. Levels and shares exist only
+// while something waits in them.
 #include "jobs/fair.h"
 
 #include <stdlib.h>

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Why readers wait for the disk: a client resumes with the last seq that it saw. Were it shown an event that a crash takes
-// back, the next run would use that number again for another event, and the client would miss it – perhaps job.finished.
+// Why readers wait for the disk: a client resumes with the last seq that it saw. Were it shown an event that
+// a crash takes back, the next run would use that number again for another event, and the client would miss
+// it – perhaps job.finished.
 //
-// job.finished is one step slower still: it is shown when the row of the job is durable, too (finish.c). Events of other
-// jobs with a higher cursor wait for that only in the feed of all jobs, which must be in order.
+// job.finished is one step slower still: it is shown when the row of the job is durable, too (finish.c).
+// Events of other jobs with a higher cursor wait for that only in the feed of all jobs, which must be in
+// order.
 #include "jobs/feed.h"
 
 #include <string.h>
@@ -25,11 +27,11 @@ struct feed {
     int64_t flush_cursor;   // what the flush under way covers
     bool flushing, wanted, closed;
     struct loop_timer *again;
-    struct list pending;    // events beyond durable_cursor, by link
-    struct list held;       // jobs whose job.finished is durable but not shown
+    struct list pending;           // events beyond durable_cursor, by link
+    struct list held;              // jobs whose job.finished is durable but not shown
     struct event *ring[FEED_RING]; // durable ones, by cursor
-    int64_t ring_first;     // cursor of the oldest in the ring
-    int64_t ring_next;      // cursor of the next to come
+    int64_t ring_first;            // cursor of the oldest in the ring
+    int64_t ring_next;             // cursor of the next to come
     struct list readers;
 };
 
@@ -95,8 +97,11 @@ void feed_append(struct job *job, const char *type, json_t *members)
     event->job = job;
     event_window_add(&job->log.window, event);
     list_append(&feed->pending, &event->link);
-    store_event_append(feed->engine->store, &(struct store_event){.job = job->id, .seq = event->seq,
-                       .cursor = event->cursor, .text = event->line, .uid = job->uid});
+    store_event_append(feed->engine->store, &(struct store_event){.job = job->id,
+                                                                  .seq = event->seq,
+                                                                  .cursor = event->cursor,
+                                                                  .text = event->line,
+                                                                  .uid = job->uid});
     feed->wanted = true;
 }
 
@@ -105,7 +110,7 @@ void feed_turn(struct feed *feed)
     flush(feed);
 }
 
-// --- showing ---------------------------------------------------------------------------------------------------------
+// --- showing
 
 static void ring_add(struct feed *feed, struct event *event)
 {
@@ -194,7 +199,7 @@ bool feed_closed(const struct feed *feed)
     return feed->closed;
 }
 
-// --- all jobs --------------------------------------------------------------------------------------------------------
+// --- all jobs
 
 int64_t feed_last_cursor(const struct feed *feed)
 {

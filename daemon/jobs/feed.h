@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kept events on their way from a job to its readers: numbered, appended to the store, and shown once the store says that
-// they are durable. One flush per loop turn at most is under way, whatever the number of events. Also the newest events of
-// all jobs, for readers of /v1/events. Loop only.
+// Kept events on their way from a job to its readers: numbered, appended to the store, and shown once the
+// store says that they are durable. One flush per loop turn at most is under way, whatever the number of
+// events. Also the newest events of all jobs, for readers of /v1/events. Loop only.
 #pragma once
 
 #include "jobs/event.h"
@@ -30,6 +30,7 @@ bool feed_closed(const struct feed *feed);
 // For readers of all jobs.
 int64_t feed_last_cursor(const struct feed *feed);
 int64_t feed_visible_cursor(const struct feed *feed);
-int64_t feed_ring_first(const struct feed *feed); // cursor of the oldest in memory; older ones are read from the store
+int64_t feed_ring_first(
+    const struct feed *feed); // cursor of the oldest in memory; older ones are read from the store
 struct event *feed_find(const struct feed *feed, int64_t cursor); // borrowed or NULL
 struct list *feed_readers(struct feed *feed);

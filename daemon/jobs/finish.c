@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The event comes before the row: after a crash between the two, recovery finds job.finished as the last event and only
-// writes the row again. The other way round the log of a terminal job could lack its end.
+// The event comes before the row: after a crash between the two, recovery finds job.finished as the last
+// event and only writes the row again. The other way round the log of a terminal job could lack its end.
 #include "jobs/finish.h"
 
 #include "base/clock.h"
@@ -23,7 +23,8 @@ static json_t *stats_json(const struct job *job)
                      "bytes_received", (json_int_t)s->bytes_received, "bytes_skipped",
                      (json_int_t)job->progress.bytes_skipped, "bytes_mounted",
                      (json_int_t)job->progress.bytes_mounted, "requests", (json_int_t)s->requests, "retries",
-                     (json_int_t)s->retries, "tokens", (json_int_t)s->tokens, "duration_ms", (json_int_t)duration);
+                     (json_int_t)s->retries, "tokens", (json_int_t)s->tokens, "duration_ms",
+                     (json_int_t)duration);
 }
 
 static void take_result(struct job *job)
@@ -61,8 +62,8 @@ static void leave_running(struct job *job)
 static json_t *finished_members(const struct job *job)
 {
     json_t *problem = job_error_json(job);
-    return json_pack("{s:s, s:O?, s:o?}", "state", job_state_name(job->outcome), "result", job->result, "error",
-                     problem);
+    return json_pack("{s:s, s:O?, s:o?}", "state", job_state_name(job->outcome), "result", job->result,
+                     "error", problem);
 }
 
 static void complete(struct job *job)
@@ -91,7 +92,7 @@ static void complete(struct job *job)
     engine_drain_check(engine);
 }
 
-// --- the row ---------------------------------------------------------------------------------------------------------
+// --- the row
 
 static void on_saved(void *arg, const struct error *err)
 {
@@ -105,7 +106,8 @@ static void on_saved(void *arg, const struct error *err)
         complete(job);
         return;
     }
-    log_write(LOG_LEVEL_WARNING, job->id, NULL, "the outcome could not be journalled, trying again: %s", err->detail);
+    log_write(LOG_LEVEL_WARNING, job->id, NULL, "the outcome could not be journalled, trying again: %s",
+              err->detail);
     if (list_empty(&engine->unsaved))
         loop_timer_start(engine->save_timer, ENGINE_RETRY_SAVE_MS);
     list_remove(&job->link);

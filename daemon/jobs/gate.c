@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Used by the scheduler. One waiter is let through for each that leaves, and one more whenever a waiter got in, so a
-// thousand waiters cost two questions per step and not a thousand. A host is known here only while somebody waits for it.
+// Used by the scheduler. One waiter is let through for each that leaves, and one more whenever a waiter got
+// in, so a thousand waiters cost two questions per step and not a thousand. A host is known here only while
+// somebody waits for it.
 //
-// A waiter that was let through may not use its turn (its job was cancelled, another host is closed), so there is always a
-// timer running for a host with waiters: nothing ever waits for a leave that does not come.
+// A waiter that was let through may not use its turn (its job was cancelled, another host is closed), so
+// there is always a timer running for a host with waiters: nothing ever waits for a leave that does not come.
 #include "jobs/gate.h"
 
 #include "base/clock.h"
@@ -145,8 +146,8 @@ void gate_leave(struct gate *gate, const struct step *step, const struct error *
     }
 }
 
-void gate_wait(struct gate *gate, const char *closed, int64_t retry_at_ms, struct fair_entry *entry, int priority,
-               int64_t caller, struct fair **ret_queue)
+void gate_wait(struct gate *gate, const char *closed, int64_t retry_at_ms, struct fair_entry *entry,
+               int priority, int64_t caller, struct fair **ret_queue)
 {
     struct gate_host *host = host_get(gate, closed);
     int64_t now = clock_ms();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The job as plans and readers see it. What happens to it is decided elsewhere: attempt (its course), finish (its end),
-// journal (its row).
+// The job as plans and readers see it. What happens to it is decided elsewhere: attempt (its course), finish
+// (its end), journal (its row).
 #include "jobs/job.h"
 
 #include <string.h>
@@ -25,7 +25,8 @@ enum job_state job_state(const struct job *job)
     return job->state;
 }
 
-static const char *const state_names[] = {"queued", "running", "cancelling", "succeeded", "failed", "cancelled"};
+static const char *const state_names[] = {"queued",    "running", "cancelling",
+                                          "succeeded", "failed",  "cancelled"};
 
 const char *job_state_name(enum job_state state)
 {
@@ -95,7 +96,7 @@ static void note_phase(struct job *job, const json_t *members)
 
 void job_event(struct job *job, const char *type, json_t *members)
 {
-    if (job->closed) { // nothing comes after job.finished
+    if (job->closed || job->engine->stopped) { // nothing comes after job.finished
         json_decref(members);
         return;
     }
@@ -124,7 +125,7 @@ void job_stats_add(struct job *job, const struct monitor *monitor)
     job->stats.tokens += atomic_load(&monitor->tokens);
 }
 
-// --- making and ending -----------------------------------------------------------------------------------------------
+// --- making and ending
 
 struct job *job_new(struct engine *engine, const char *kind)
 {
@@ -251,7 +252,7 @@ const json_t *job_labels(struct job *job)
     return job->labels;
 }
 
-// --- the shape of the API --------------------------------------------------------------------------------------------
+// --- the shape of the API
 
 json_t *job_error_json(const struct job *job)
 {

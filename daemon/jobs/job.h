@@ -14,13 +14,15 @@ struct job;
 // What a kind of job does. All calls on the loop; none may block.
 struct job_ops {
     const char *kind;
-    // Begins an attempt. spec/auth/checkpoint are borrowed (auth and checkpoint may be NULL). Submits the first steps.
-    int (*start)(struct job *job, const json_t *spec, const json_t *auth, const json_t *checkpoint, void **ret_plan,
-                 struct error *err);
-    // After each step that is done, joined or committed as checkpoint: submit what has become possible. The job succeeds when
-    // this returned 0 and no step and no checkpoint is open.
+    // Begins an attempt. spec/auth/checkpoint are borrowed (auth and checkpoint may be NULL). Submits the
+    // first steps.
+    int (*start)(struct job *job, const json_t *spec, const json_t *auth, const json_t *checkpoint,
+                 void **ret_plan, struct error *err);
+    // After each step that is done, joined or committed as checkpoint: submit what has become possible. The
+    // job succeeds when this returned 0 and no step and no checkpoint is open.
     int (*advance)(struct job *job, void *plan, struct error *err);
-    // The `result` member without `stats` (the engine adds it); also asked for when a job failed with ERR_PARTIAL. New reference or NULL.
+    // The `result` member without `stats` (the engine adds it); also asked for when a job failed with
+    // ERR_PARTIAL. New reference or NULL.
     json_t *(*result)(struct job *job, void *plan);
     void (*free)(void *plan); // no step is left
 };
@@ -33,19 +35,23 @@ int64_t job_owner_uid(const struct job *job); // -1: by token
 int job_attempt(const struct job *job);
 
 // For plans.
-void job_submit_step(struct job *job, struct step *step); // takes the step; runs when a worker and its hosts are free
-// Journals what a later attempt may rely on, durably, then calls advance. Replaces the one before. Takes the reference.
+void job_submit_step(struct job *job,
+                     struct step *step); // takes the step; runs when a worker and its hosts are free
+// Journals what a later attempt may rely on, durably, then calls advance. Replaces the one before. Takes the
+// reference.
 void job_checkpoint(struct job *job, json_t *checkpoint);
-// Keeps the job open while the plan waits for something that is neither step nor checkpoint (an answer of the store, say):
-// each hold is answered by one release, which calls advance. The job stays valid until then; a plan that was given up
-// meanwhile is not asked any more.
+// Keeps the job open while the plan waits for something that is neither step nor checkpoint (an answer of the
+// store, say): each hold is answered by one release, which calls advance. The job stays valid until then; a
+// plan that was given up meanwhile is not asked any more.
 void job_hold(struct job *job);
 void job_release(struct job *job);
 bool job_ending(const struct job *job); // cancelled or failed: what is submitted now is freed at once
 // A kept event; takes the members' reference.
 void job_event(struct job *job, const char *type, json_t *members);
-void job_warning(struct job *job, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-// The job's progress: totals as the plan knows them, done as blobs end. What running steps have moved is added by the engine.
+void job_warning(struct job *job, const char *code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// The job's progress: totals as the plan knows them, done as blobs end. What running steps have moved is
+// added by the engine.
 struct job_progress {
     int64_t bytes_total, bytes_done, bytes_skipped, bytes_mounted;
     int64_t blobs_total, blobs_done;

@@ -55,32 +55,32 @@ struct job {
     char *spec_text, *labels_text;
     void *sealed;
     size_t sealed_len;
-    json_t *auth;       // while an attempt is under way
+    json_t *auth; // while an attempt is under way
     json_t *checkpoint;
-    json_t *result;     // result and error are shown when terminal
+    json_t *result; // result and error are shown when terminal
     struct error error;
 
-    struct caller *caller;        // while not terminal
-    struct fair_entry queued;     // admission
-    struct loop_timer *timer;     // deadline
-    struct loop_timer *backoff;   // before a requeued job lines up again
-    struct loop_timer *lonely;    // attached: nobody is reading
-    struct list waits;            // engine_wait
-    struct list link;             // engine's list of running, or of terminal jobs
+    struct caller *caller;      // while not terminal
+    struct fair_entry queued;   // admission
+    struct loop_timer *timer;   // deadline
+    struct loop_timer *backoff; // before a requeued job lines up again
+    struct loop_timer *lonely;  // attached: nobody is reading
+    struct list waits;          // engine_wait
+    struct list link;           // engine's list of running, or of terminal jobs
 
     // attempt.c
     void *plan;
-    bool begun;                   // an attempt is under way: counts as running
-    bool started;                 // the plan may be asked
-    bool calling;                 // the plan is being asked
-    bool ending;                  // its outcome is decided
-    bool closed;                  // the outcome was handed to the store
-    bool recovering;              // was running before the restart; not yet decided what becomes of it
-    bool cancel_later;            // asked for meanwhile
+    bool begun;        // an attempt is under way: counts as running
+    bool started;      // the plan may be asked
+    bool calling;      // the plan is being asked
+    bool ending;       // its outcome is decided
+    bool closed;       // the outcome was handed to the store
+    bool recovering;   // was running before the restart; not yet decided what becomes of it
+    bool cancel_later; // asked for meanwhile
     enum job_state outcome;
-    struct list tasks;            // its tasks that do not run, by task->link
-    struct list busy;             // those that run
-    size_t open;                  // tasks, checkpoints and holds
+    struct list tasks; // its tasks that do not run, by task->link
+    struct list busy;  // those that run
+    size_t open;       // tasks, checkpoints and holds
     int tasks_made;
     struct step_group group;
     struct job_progress progress;
@@ -92,9 +92,9 @@ struct job {
 
     // progress.c
     struct meter meter;
-    struct list ticking;          // engine's list of jobs that have live followers
-    struct list snapshots;        // struct snapshot, the newest last
-    struct snapshot total;        // of the job itself
+    struct list ticking;   // engine's list of jobs that have live followers
+    struct list snapshots; // struct snapshot, the newest last
+    struct snapshot total; // of the job itself
     int64_t version;
 
     struct job_log log;

@@ -23,7 +23,8 @@ static struct secret *secret_of_json(const json_t *value)
 int journal_seal(struct job *job, const json_t *auth, struct error *err)
 {
     struct secret *text = secret_of_json(auth);
-    int result = seal_close_text(job->engine->options.seal, job->id, text, &job->sealed, &job->sealed_len, err);
+    int result =
+        seal_close_text(job->engine->options.seal, job->id, text, &job->sealed, &job->sealed_len, err);
     secret_free(text);
     return result;
 }
@@ -33,7 +34,8 @@ int journal_unseal(struct job *job, struct error *err)
     if (!job->sealed || job->auth)
         return 0;
     CLEANUP(error_clear) struct error why = ERROR_INIT;
-    struct secret *text = seal_open_text(job->engine->options.seal, job->id, job->sealed, job->sealed_len, &why);
+    struct secret *text =
+        seal_open_text(job->engine->options.seal, job->id, job->sealed, job->sealed_len, &why);
     if (text)
         job->auth = json_loadb(secret_reveal(text), secret_len(text), 0, NULL);
     secret_free(text);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Exponential smoothing over time, not over samples: a sample counts by the part of the time constant it covers, so a
-// reader that asks often and one that asks seldom see the same speed.
+// Exponential smoothing over time, not over samples: a sample counts by the part of the time constant it
+// covers, so a reader that asks often and one that asks seldom see the same speed.
 #include "jobs/meter.h"
 
-enum { METER_SPACING_MS = 20, METER_CONSTANT_MS = 2000 };
+enum { METER_SPACING_MS = 20, METER_CONSTANT_MS = 2000, METER_LEAST = 100 };
 
 void meter_sample(struct meter *meter, int64_t now_ms, int64_t amount)
 {
@@ -24,5 +24,5 @@ void meter_sample(struct meter *meter, int64_t now_ms, int64_t amount)
 
 int64_t meter_rate(const struct meter *meter)
 {
-    return (int64_t)meter->rate;
+    return meter->rate < METER_LEAST ? 0 : (int64_t)meter->rate;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Used by the scheduler only. A finished task comes back as a letter, not by libuv's own callback: letters of one worker
-// arrive in order, so a step's events are delivered before its end. libuv's callback frees the request and touches
-// nothing else, so the pool may be gone by then.
+// Used by the scheduler only. A finished task comes back as a letter, not by libuv's own callback: letters of
+// one worker arrive in order, so a step's events are delivered before its end. libuv's callback frees the
+// request and touches nothing else, so the pool may be gone by then.
 #include "jobs/pool.h"
 
 #include <errno.h>

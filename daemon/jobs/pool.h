@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The worker pool: libuv's threads, never handed more than they can run at once, so its own queue stays empty and what
-// waits stays where it can still be reordered and cancelled. Two classes with their own limits: steps of jobs, and
-// queries. Loop only.
+// The worker pool: libuv's threads, never handed more than they can run at once, so its own queue stays empty
+// and what waits stays where it can still be reordered and cancelled. Two classes with their own limits:
+// steps of jobs, and queries. Loop only.
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +24,7 @@ bool pool_has_room(const struct pool *pool, enum pool_class class);
 size_t pool_busy(const struct pool *pool, enum pool_class class);
 // Hands the task to a worker; there must be room. Until finished it belongs to the worker.
 void pool_run(struct pool *pool, enum pool_class class, struct task *task);
-// Blocks until no worker runs anything of this pool or limit_ms have passed (false); then delivers what they posted.
+// Blocks until no worker runs anything of this pool or limit_ms have passed (false); then delivers what they
+// posted.
 bool pool_wait(struct pool *pool, int64_t limit_ms);
 void pool_free(struct pool *pool); // nothing may be running

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Used by event_reader (who watches), attempt (what runs) and job_to_json. The ticker runs only while somebody watches a
-// job that runs; each tick looks at the counters of the running steps and makes an event for those that moved.
+// Used by event_reader (who watches), attempt (what runs) and job_to_json. The ticker runs only while
+// somebody watches a job that runs; each tick looks at the counters of the running steps and makes an event
+// for those that moved.
 #include "jobs/progress.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "jobs/engine_core.h"
 #include "jobs/feed.h"
 #include "jobs/job_core.h"
@@ -55,14 +56,22 @@ json_t *progress_json(struct job *job)
                      eta_json(job, &now, rate));
 }
 
-// --- snapshots -------------------------------------------------------------------------------------------------------
+// --- snapshots
 
-static void snapshot_set(struct job *job, struct snapshot *snapshot, const char *type, json_t *members, int64_t value)
+// What stands still is told until its rate has fallen to nothing, too.
+static bool told(const struct snapshot *snapshot, int64_t value, int64_t rate)
+{
+    return snapshot->event && snapshot->value == value && snapshot->rate == rate;
+}
+
+static void snapshot_set(struct job *job, struct snapshot *snapshot, const char *type, json_t *members,
+                         int64_t value, int64_t rate)
 {
     event_unref(snapshot->event);
     snapshot->event = event_new(job->id, 0, 0, type, members);
     snapshot->version = ++job->version;
     snapshot->value = value;
+    snapshot->rate = rate;
     list_remove(&snapshot->link);
     list_append(&job->snapshots, &snapshot->link);
 }
@@ -81,13 +90,13 @@ static bool snap_task(struct job *job, struct task *task)
     if (!task->step->blob || (current == 0 && total == 0))
         return false;
     meter_sample(&task->meter, clock_ms(), current);
-    if (task->snapshot.event && task->snapshot.value == current)
+    int64_t rate = meter_rate(&task->meter);
+    if (told(&task->snapshot, current, rate))
         return false;
     json_t *members = json_pack("{s:s, s:s?, s:I, s:o, s:I}", "blob", task->step->blob, "phase",
                                 *task->phase ? task->phase : NULL, "current", (json_int_t)current, "total",
-                                total > 0 ? json_integer(total) : json_null(), "rate_bps",
-                                (json_int_t)meter_rate(&task->meter));
-    snapshot_set(job, &task->snapshot, "blob.progress", members, current);
+                                total > 0 ? json_integer(total) : json_null(), "rate_bps", (json_int_t)rate);
+    snapshot_set(job, &task->snapshot, "blob.progress", members, current, rate);
     return true;
 }
 
@@ -96,9 +105,13 @@ static bool snap_job(struct job *job)
     struct figures now = figures_of(job);
     const struct job_progress *p = &job->progress;
     int64_t value = now.settled + p->bytes_total + p->blobs_total + p->blobs_done;
-    if (job->total.event && job->total.value == value)
+    json_t *members = progress_json(job);
+    int64_t rate = meter_rate(&job->meter);
+    if (told(&job->total, value, rate)) {
+        json_decref(members);
         return false;
-    snapshot_set(job, &job->total, "progress", progress_json(job), value);
+    }
+    snapshot_set(job, &job->total, "progress", members, value, rate);
     return true;
 }
 
@@ -133,8 +146,10 @@ void progress_note_phase(struct job *job, const char *blob, const char *phase)
 {
     list_for_each(link, &job->busy) {
         struct task *task = container_of(link, struct task, link);
-        if (task->step->blob && strcmp(task->step->blob, blob) == 0)
-            snprintf(task->phase, sizeof task->phase, "%s", phase);
+        if (!str_equal(task->step->blob, blob) || str_equal(task->phase, phase))
+            continue;
+        snprintf(task->phase, sizeof task->phase, "%s", phase);
+        task->snapshot.value = -1; // to be told, though no byte has moved
     }
 }
 
@@ -149,7 +164,7 @@ void progress_clear(struct job *job)
     list_remove(&job->ticking);
 }
 
-// --- ticking ---------------------------------------------------------------------------------------------------------
+// --- ticking
 
 void progress_watch(struct job *job)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Progress of jobs: the object in the answers of the API, and the events `progress` and `blob.progress` for those who
-// watch. Only the newest snapshot of each is kept, so whoever reads slowly skips what he missed. Loop only.
+// Progress of jobs: the object in the answers of the API, and the events `progress` and `blob.progress` for
+// those who watch. Only the newest snapshot of each is kept, so whoever reads slowly skips what he missed.
+// Loop only.
 #pragma once
 
 #include "base/json.h"

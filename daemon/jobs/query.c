@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One step on the workers reserved for queries. Whoever asked may raise the step's cancel flag at any time until finished
-// is called. Refusals come from the mailbox, too, so finished is never called before engine_query has returned.
+// One step on the workers reserved for queries. Whoever asked may raise the step's cancel flag at any time
+// until finished is called. Refusals come from the mailbox, too, so finished is never called before
+// engine_query has returned.
 #include "jobs/query.h"
 
 #include "base/clock.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// queued ▸ lines up again. running ▸ queued, attempt + 1, job.requeued. cancelling ▸ ends as it was going to. And a job
-// whose last event is job.finished only lacks its row: it is written again, nothing runs twice.
+// queued ▸ lines up again. running ▸ queued, attempt + 1, job.requeued. cancelling ▸ ends as it was going to.
+// And a job whose last event is job.finished only lacks its row: it is written again, nothing runs twice.
 #include "jobs/recovery.h"
 
 #include <string.h>
@@ -90,7 +90,8 @@ static void on_tail(void *arg, const struct store_event *row, const struct error
         return;
     }
     if (err)
-        log_write(LOG_LEVEL_WARNING, tail->job->id, NULL, "the events of the job cannot be read: %s", err->detail);
+        log_write(LOG_LEVEL_WARNING, tail->job->id, NULL, "the events of the job cannot be read: %s",
+                  err->detail);
     if (!tail->job->engine->stopped)
         decide(tail->job, tail->event);
     json_decref(tail->event);

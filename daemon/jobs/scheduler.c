@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Used by attempt (steps of jobs) and query. What must hold: a task is in exactly one place (its lane's heap, parked in a
-// flight, on its timer, with a worker); a lane exists while its heap is not empty and then is in exactly one fair queue,
-// or in none because its group is at its limit.
+// Used by attempt (steps of jobs) and query. What must hold: a task is in exactly one place (its lane's heap,
+// parked in a flight, on its timer, with a worker); a lane exists while its heap is not empty and then is in
+// exactly one fair queue, or in none because its group is at its limit.
 #include "jobs/scheduler.h"
 
 #include <string.h>
@@ -34,14 +34,17 @@ struct scheduler {
     struct flights flights;
     struct fair ready[POOL_CLASSES];
     uint64_t submitted;
+    size_t stalled; // groups
     bool dirty;
 };
 
 #define lane_of(position) container_of(position, struct lane, link)
 
-void step_group_init(struct step_group *group, enum pool_class class, int priority, int64_t caller, size_t max_running)
+void step_group_init(struct step_group *group, enum pool_class class, int priority, int64_t caller,
+                     size_t max_running)
 {
-    *group = (struct step_group){.class = class, .priority = priority, .caller = caller, .max_running = max_running};
+    *group = (struct step_group){
+        .class = class, .priority = priority, .caller = caller, .max_running = max_running};
     list_init(&group->lanes);
 }
 
@@ -50,7 +53,47 @@ static bool group_full(const struct step_group *group)
     return group->max_running > 0 && group->running >= group->max_running;
 }
 
-// --- lanes -----------------------------------------------------------------------------------------------------------
+static bool group_ready(const struct step_group *group)
+{
+    list_for_each(link, &group->lanes) {
+        const struct lane *lane = lane_of(link);
+        if (fair_queued(&lane->entry) && !lane->at_gate)
+            return true;
+    }
+    return false;
+}
+
+// After anything that may have changed it. A group has few lanes: one per set of hosts.
+static void group_review(struct scheduler *s, struct step_group *group)
+{
+    bool stalled =
+        group->class == POOL_STEPS && group->tasks > 0 && group->running == 0 && !group_ready(group);
+    if (stalled == group->stalled)
+        return;
+    group->stalled = stalled;
+    s->stalled += stalled ? 1 : (size_t)-1;
+}
+
+size_t scheduler_stalled(const struct scheduler *s)
+{
+    return s->stalled;
+}
+
+static void task_enters(struct task *task, struct step_group *group)
+{
+    if (task->place == TASK_OUT)
+        group->tasks++;
+    task->group = group;
+}
+
+static void task_is_out(struct scheduler *s, struct task *task)
+{
+    task->place = TASK_OUT;
+    task->group->tasks--;
+    group_review(s, task->group);
+}
+
+// --- lanes
 
 static void lane_line_up(struct scheduler *s, struct lane *lane)
 {
@@ -62,6 +105,7 @@ static void lane_line_up(struct scheduler *s, struct lane *lane)
     lane->queue = &s->ready[group->class];
     fair_add(lane->queue, &lane->entry, group->priority, group->caller);
     s->dirty = true;
+    group_review(s, group);
 }
 
 static void on_gate_open(void *arg, struct fair_entry *entry)
@@ -119,12 +163,12 @@ static void lane_take_out(struct scheduler *s, struct task *task)
         lane_free(s, lane);
 }
 
-// --- where tasks wait ------------------------------------------------------------------------------------------------
+// --- where tasks wait
 
 void scheduler_submit(struct scheduler *s, struct step_group *group, struct task *task)
 {
+    task_enters(task, group);
     task->scheduler = s;
-    task->group = group;
     task->place = TASK_READY;
     if (task->order == 0)
         task->order = ++s->submitted;
@@ -132,6 +176,7 @@ void scheduler_submit(struct scheduler *s, struct step_group *group, struct task
     task->lane = lane_get(s, group, task->step);
     task_heap_add(&task->lane->heap, task);
     s->dirty = true;
+    group_review(s, group);
 }
 
 static void on_delay_over(void *arg)
@@ -142,12 +187,13 @@ static void on_delay_over(void *arg)
 
 void scheduler_delay(struct scheduler *s, struct step_group *group, struct task *task, int64_t delay_ms)
 {
+    task_enters(task, group);
     task->scheduler = s;
-    task->group = group;
     task->place = TASK_DELAYED;
     if (!task->timer)
         task->timer = loop_timer_new(s->options.loop, on_delay_over, task);
     loop_timer_start(task->timer, delay_ms);
+    group_review(s, group);
 }
 
 static void leave_flight(struct scheduler *s, struct task *task)
@@ -167,12 +213,16 @@ static void leave_flight(struct scheduler *s, struct task *task)
 
 void scheduler_withdraw(struct scheduler *s, struct task *task)
 {
+    if (task->place == TASK_OUT) { // landed: in somebody's list of those that join
+        list_remove(&task->flight_link);
+        return;
+    }
     if (task->lane)
         lane_take_out(s, task);
     if (task->timer)
         loop_timer_stop(task->timer);
     leave_flight(s, task);
-    task->place = TASK_PARKED;
+    task_is_out(s, task);
 }
 
 void scheduler_flight_failed(struct scheduler *s, struct task *task)
@@ -189,11 +239,11 @@ void scheduler_flight_landed(struct scheduler *s, struct task *task, struct list
             lane_take_out(s, other);
         if (other->timer)
             loop_timer_stop(other->timer);
-        other->place = TASK_PARKED;
+        task_is_out(s, other);
     }
 }
 
-// --- turns -----------------------------------------------------------------------------------------------------------
+// --- turns
 
 static void hand_over(struct scheduler *s, struct lane *lane, struct task *task)
 {
@@ -204,6 +254,7 @@ static void hand_over(struct scheduler *s, struct lane *lane, struct task *task)
     task->place = TASK_RUNNING;
     task->step->attempt++;
     lane_take_out(s, task);
+    group_review(s, group);
     s->options.starting(s->options.arg, task);
     pool_run(s->pool, class, task);
 }
@@ -213,6 +264,7 @@ static void refuse(struct scheduler *s, struct task *task)
 {
     lane_take_out(s, task);
     leave_flight(s, task);
+    task_is_out(s, task);
     task->result = -1;
     s->options.finished(s->options.arg, task);
 }
@@ -226,7 +278,8 @@ static bool too_long(const struct lane *lane, int64_t retry_at_ms)
 static void refuse_for_pause(struct scheduler *s, struct task *task, const char *host, int64_t retry_at_ms)
 {
     struct error *err = &task->step->error;
-    error_set(err, ERR_REGISTRY_RATE_LIMIT, "%s asked for a pause, or is down; it is not asked before that is over", host);
+    error_set(err, ERR_REGISTRY_RATE_LIMIT,
+              "%s asked for a pause, or is down; it is not asked before that is over", host);
     err->retry_after_ms = retry_at_ms - clock_ms();
     refuse(s, task);
 }
@@ -244,6 +297,7 @@ static void serve(struct scheduler *s, struct lane *lane)
         lane_line_up(s, lane);
         task->place = TASK_PARKED;
         lane_take_out(s, task);
+        group_review(s, task->group);
         return;
     }
     bool open = gate_enter(s->gate, task->step, &closed, &retry_at);
@@ -254,7 +308,9 @@ static void serve(struct scheduler *s, struct lane *lane)
     }
     if (!open) {
         lane->at_gate = true;
-        gate_wait(s->gate, closed, retry_at, &lane->entry, lane->group->priority, lane->group->caller, &lane->queue);
+        gate_wait(s->gate, closed, retry_at, &lane->entry, lane->group->priority, lane->group->caller,
+                  &lane->queue);
+        group_review(s, lane->group);
         return;
     }
     bool more = lane->heap.count > 1;
@@ -286,8 +342,8 @@ void scheduler_dispatch(struct scheduler *s)
     if (!s->dirty)
         return;
     s->dirty = false;
-    for (int class = 0; class < POOL_CLASSES; class++)
-        fill(s, (enum pool_class)class);
+    for (int class = 0; class < POOL_CLASSES; class ++)
+        fill(s, (enum pool_class) class);
 }
 
 static void on_finished(void *arg, enum pool_class class, struct task *task)
@@ -302,6 +358,7 @@ static void on_finished(void *arg, enum pool_class class, struct task *task)
             if (!fair_queued(&lane_of(link)->entry))
                 lane_line_up(s, lane_of(link));
     s->dirty = true;
+    task_is_out(s, task);
     gate_leave(s->gate, task->step, task->result < 0 ? &task->step->error : NULL);
     s->options.finished(s->options.arg, task);
 }
@@ -313,7 +370,7 @@ struct scheduler *scheduler_new(const struct scheduler_options *options)
     s->pool = pool_new(options->loop, options->mailbox, options->limits, on_finished, s);
     s->gate = gate_new(&options->gate, options->loop, on_gate_open, s);
     flights_init(&s->flights);
-    for (int class = 0; class < POOL_CLASSES; class++)
+    for (int class = 0; class < POOL_CLASSES; class ++)
         fair_init(&s->ready[class]);
     return s;
 }

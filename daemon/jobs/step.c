@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The part of a step that plans and workers use. A worker's event travels as a letter of its own; it arrives before the
-// step's end because letters of one sender keep their order.
+// The part of a step that plans and workers use. A worker's event travels as a letter of its own; it arrives
+// before the step's end because letters of one sender keep their order.
 #include "jobs/step.h"
 
 #include "base/mem.h"

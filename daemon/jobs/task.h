@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A step on its way through the engine: what the engine keeps beside the step that a plan or a handler made. One task per
-// submitted step, ended together with it. Loop only, but for the moment in which a worker runs the step.
+// A step on its way through the engine: what the engine keeps beside the step that a plan or a handler made.
+// One task per submitted step, ended together with it. Loop only, but for the moment in which a worker runs
+// the step.
 #pragma once
 
 #include "base/loop.h"
@@ -15,6 +16,7 @@ struct scheduler;
 struct step_group;
 
 enum task_place {
+    TASK_OUT,     // not with the scheduler
     TASK_READY,   // in its lane
     TASK_RUNNING, // with a worker
     TASK_PARKED,  // another task of its flight runs
@@ -28,26 +30,26 @@ struct snapshot {
     struct list link;
     struct event *event; // NULL: none
     int64_t version;
-    int64_t value;       // what it told, to leave out repetitions
+    int64_t value, rate; // what it told, to leave out repetitions
 };
 
 struct task {
     struct step *step;
     struct job *job; // NULL: a query
     enum task_place place;
-    int number;          // within the job
-    bool announced;      // step.started was sent
-    int64_t begun_ms;    // first run
-    struct list link;    // job's list of tasks, or the scheduler's list of queries
+    int number;       // within the job
+    bool announced;   // step.started was sent
+    int64_t begun_ms; // first run
+    struct list link; // job's list of tasks, or the scheduler's list of queries
     struct scheduler *scheduler;
     struct step_group *group;
-    struct lane *lane;     // NULL: not ready
+    struct lane *lane; // NULL: not ready
     size_t heap_index;
-    uint64_t order;      // of submission: equals go first in, first out
+    uint64_t order;        // of submission: equals go first in, first out
     struct flight *flight; // NULL: no key
     struct list flight_link;
     struct loop_timer *timer;
-    int result;            // of run
+    int result; // of run
     // what readers see while it runs
     char phase[TASK_PHASE_MAX];
     struct meter meter;

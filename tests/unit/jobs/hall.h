@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An engine over a real store in a directory of its own, with kinds of job that do as their spec says:
-// {"steps": [{"name", "hold", "fail", "times", "events", "key", "host", "size", "blob", "then", …}]}. A step that holds
-// waits until the test lets it go, so nothing here depends on time.
+// {"steps": [{"name", "hold", "fail", "times", "events", "key", "host", "size", "blob", "then", …}]}. A step
+// that holds waits until the test lets it go, so nothing here depends on time.
 #pragma once
 
 #include <fcntl.h>
@@ -59,7 +59,7 @@ struct hall {
 
 static struct hall_board board = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-// --- the board -------------------------------------------------------------------------------------------------------
+// --- the board
 
 static inline void board_clear(void)
 {
@@ -103,7 +103,7 @@ static inline int board_ran(const char *name) // NULL: all
     return count;
 }
 
-// --- the fake kind ---------------------------------------------------------------------------------------------------
+// --- the fake kind
 
 struct fake_plan;
 
@@ -111,14 +111,15 @@ struct fake_step {
     struct step step;
     struct fake_plan *plan;
     char *name;
-    char *fail;      // wire code
-    int times;       // runs that fail; 0: all
-    int events;      // emitted while it runs
+    char *fail; // wire code
+    int times;  // runs that fail; 0: all
+    int events; // emitted while it runs
     bool hold;
+    bool deaf; // does not look at the cancel flag
     bool done_fails;
     bool no_join;
-    int64_t moves;   // bytes it reports
-    json_t *then;    // steps to submit when it is done
+    int64_t moves; // bytes it reports
+    json_t *then;  // steps to submit when it is done
 };
 
 struct fake_plan {
@@ -129,7 +130,7 @@ struct fake_plan {
 
 static int fake_plans; // alive
 static int fake_steps;
-static int fake_advances; // of all plans
+static int fake_advances;    // of all plans
 static char *fake_auth_seen; // of the last start that had some
 static char *fake_checkpoint_seen;
 static struct fake_plan *fake_last_plan;
@@ -150,7 +151,7 @@ static inline int fake_hold(struct fake_step *fake, struct error *err)
         }
         pthread_cond_timedwait(&board.changed, &board.lock, &soon);
         pthread_mutex_unlock(&board.lock);
-        result = monitor_check(&fake->step.monitor, err);
+        result = fake->deaf ? 0 : monitor_check(&fake->step.monitor, err);
         pthread_mutex_lock(&board.lock);
     }
     pthread_mutex_unlock(&board.lock);
@@ -166,7 +167,8 @@ static inline int fake_work(struct fake_step *fake, struct error *err)
         atomic_store(&fake->step.monitor.current, fake->moves / 2);
         atomic_fetch_add(&fake->step.monitor.bytes_sent, fake->moves);
         atomic_fetch_add(&fake->step.monitor.requests, 2);
-        step_event(&fake->step, "blob.state", json_pack("{s:s, s:s}", "blob", fake->step.blob, "state", "uploading"));
+        step_event(&fake->step, "blob.state",
+                   json_pack("{s:s, s:s}", "blob", fake->step.blob, "state", "uploading"));
     }
     if (fake->hold && fake_hold(fake, err) < 0)
         return -1;
@@ -209,8 +211,8 @@ static inline int fake_joined(struct step *step, struct step *other, struct job 
     assert_non_null(other->name);
     fake->plan->joined++;
     job_event(job, "blob.state",
-              json_pack("{s:s, s:s, s:s}", "blob", step->blob ? step->blob : fake->name, "state", "joined", "from",
-                        other->name));
+              json_pack("{s:s, s:s, s:s}", "blob", step->blob ? step->blob : fake->name, "state", "joined",
+                        "from", other->name));
     return 0;
 }
 
@@ -239,6 +241,7 @@ static inline struct fake_step *fake_step_new(const json_t *spec)
     fake->times = (int)json_get_int(spec, "times", 0);
     fake->events = (int)json_get_int(spec, "events", 0);
     fake->hold = json_get_bool(spec, "hold", false);
+    fake->deaf = json_get_bool(spec, "deaf", false);
     fake->done_fails = json_get_bool(spec, "done_fails", false);
     fake->moves = json_get_int(spec, "moves", 0);
     fake->then = json_incref(json_object_get(spec, "then"));
@@ -254,7 +257,8 @@ static inline void fake_submit(struct fake_plan *plan, const json_t *steps)
 {
     size_t i;
     json_t *spec;
-    json_array_foreach(steps, i, spec) {
+    json_array_foreach(steps, i, spec)
+    {
         struct fake_step *fake = fake_step_new(spec);
         fake->plan = plan;
         job_submit_step(plan->job, &fake->step);
@@ -269,8 +273,8 @@ static inline void fake_see(char **seen, const json_t *value)
     *seen = json_text(value);
 }
 
-static inline int fake_start(struct job *job, const json_t *spec, const json_t *auth, const json_t *checkpoint,
-                             void **ret_plan, struct error *err)
+static inline int fake_start(struct job *job, const json_t *spec, const json_t *auth,
+                             const json_t *checkpoint, void **ret_plan, struct error *err)
 {
     const char *fail = json_get_string(spec, "fail_start");
     fake_see(&fake_auth_seen, auth);
@@ -322,9 +326,10 @@ static const struct job_ops fake_ops = {
     .kind = "fake", .start = fake_start, .advance = fake_advance, .result = fake_result, .free = fake_free};
 static const struct job_ops *const fake_kinds[] = {&fake_ops, NULL};
 
-// --- life ------------------------------------------------------------------------------------------------------------
+// --- life
 
-static inline bool hall_retry(void *arg, int attempt, const struct error *err, int64_t *ret_delay_ms, int *ret_max)
+static inline bool hall_retry(void *arg, int attempt, const struct error *err, int64_t *ret_delay_ms,
+                              int *ret_max)
 {
     (void)arg, (void)err;
     *ret_delay_ms = 1;
@@ -425,7 +430,7 @@ static inline void hall_reopen(struct hall *h)
     hall_open(h);
 }
 
-// --- running the loop ------------------------------------------------------------------------------------------------
+// --- running the loop
 
 static inline void hall_look(void *arg)
 {
@@ -489,7 +494,7 @@ static inline void hall_until_ran(struct hall *h, const char *name, int count)
     hall_until(h, hall_has_run, &run);
 }
 
-// --- asking ----------------------------------------------------------------------------------------------------------
+// --- asking
 
 struct hall_answer {
     bool told;
@@ -542,7 +547,8 @@ static inline void answer_wait(struct hall *h, struct hall_answer *a)
     hall_until(h, hall_flag, &a->told);
 }
 
-static inline void hall_post(struct hall *h, const char *spec_text, struct engine_submit submit, struct hall_answer *a)
+static inline void hall_post(struct hall *h, const char *spec_text, struct engine_submit submit,
+                             struct hall_answer *a)
 {
     json_error_t where;
     AUTO_JSON json_t *spec = json_loads(spec_text, 0, &where);
@@ -566,7 +572,7 @@ static inline enum error_code hall_submit(struct hall *h, const char *spec, stru
     return a.code;
 }
 
-#define SUBMIT(h, id, spec, ...)                                                                                       \
+#define SUBMIT(h, id, spec, ...)                                                                             \
     assert_int_equal(hall_submit(h, spec, (struct engine_submit){__VA_ARGS__}, id), ERR_NONE)
 
 static const struct engine_caller hall_admin = {.uid = 0, .admin = true};
@@ -619,7 +625,7 @@ static inline void hall_cancel(struct hall *h, const char *id)
     answer_clear(&a);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading
 
 struct hall_reader {
     struct event_reader *reader;
@@ -703,9 +709,8 @@ static inline int events_count(const json_t *events, const char *type)
     size_t i;
     json_t *event;
     int count = 0;
-    json_array_foreach(events, i, event)
-        if (!type || strcmp(json_get_string(event, "type"), type) == 0)
-            count++;
+    json_array_foreach(events, i, event) if (!type || strcmp(json_get_string(event, "type"), type) == 0)
+        count++;
     return count;
 }
 
@@ -713,9 +718,7 @@ static inline json_t *events_find(const json_t *events, const char *type) // the
 {
     size_t i;
     json_t *event, *found = NULL;
-    json_array_foreach(events, i, event)
-        if (strcmp(json_get_string(event, "type"), type) == 0)
-            found = event;
+    json_array_foreach(events, i, event) if (strcmp(json_get_string(event, "type"), type) == 0) found = event;
     return found;
 }
 
@@ -725,7 +728,8 @@ static inline void events_check(const json_t *events, int64_t first, bool finish
     size_t i;
     json_t *event, *last = NULL;
     int64_t cursor = 0;
-    json_array_foreach(events, i, event) {
+    json_array_foreach(events, i, event)
+    {
         int64_t seq = json_get_int(event, "seq", 0), at = 0;
         if (seq == 0)
             continue;
@@ -760,9 +764,9 @@ static inline int hall_main(const struct CMUnitTest *tests, size_t count)
     log_init(LOG_LEVEL_ERROR);
     return _cmocka_run_group_tests("jobs", tests, count, NULL, NULL);
 }
-#define HALL_MAIN(...)                                                                                                 \
-    int main(void)                                                                                                     \
-    {                                                                                                                  \
-        static const struct CMUnitTest tests[] = {__VA_ARGS__};                                                        \
-        return hall_main(tests, sizeof tests / sizeof *tests);                                                         \
+#define HALL_MAIN(...)                                                                                       \
+    int main(void)                                                                                           \
+    {                                                                                                        \
+        static const struct CMUnitTest tests[] = {__VA_ARGS__};                                              \
+        return hall_main(tests, sizeof tests / sizeof *tests);                                               \
     }

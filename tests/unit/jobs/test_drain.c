@@ -63,7 +63,8 @@ static void test_abandons_at_the_deadline(void **state)
     hall_init(&h);
     h.options.max_steps_per_job = 2;
     hall_open(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"hold\":true},{\"name\":\"b\",\"hold\":true},{\"name\":\"c\"}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"hold\":true},{\"name\":\"b\",\"hold\":true},{\"name\":\"c\"}]}");
     hall_until_ran(&h, NULL, 2);
     reader_open(&h, &r, (struct event_reader_options){.job = id, .follow = true});
     reader_open(&h, &all, (struct event_reader_options){.after = -1, .follow = true});
@@ -101,8 +102,9 @@ static void test_stop_at_once(void **state)
     struct hall_answer late;
     (void)state;
     hall_begin(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"hold\":true},{\"name\":\"k\",\"key\":\"k\",\"hold\":true},"
-                   "{\"name\":\"k\",\"key\":\"k\",\"hold\":true}],\"checkpoint\":{\"x\":1},\"holds\":true}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"hold\":true},{\"name\":\"k\",\"key\":\"k\",\"hold\":true},"
+           "{\"name\":\"k\",\"key\":\"k\",\"hold\":true}],\"checkpoint\":{\"x\":1},\"holds\":true}");
     hall_until_ran(&h, "a", 1);
     hall_post(&h, "{}", (struct engine_submit){.idempotency_key = "k", .fingerprint = "f"}, &late);
     hall_close(&h);

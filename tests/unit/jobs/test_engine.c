@@ -9,8 +9,10 @@ static void test_succeeds(void **state)
     char id[32];
     (void)state;
     hall_begin(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"blob\":\"b1\",\"moves\":1000,\"size\":1000,\"then\":[{\"name\":\"b\"}]}],"
-                   "\"warns\":true,\"bytes_total\":1000}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"blob\":\"b1\",\"moves\":1000,\"size\":1000,\"then\":[{\"name\":"
+           "\"b\"}]}],"
+           "\"warns\":true,\"bytes_total\":1000}");
     AUTO_JSON json_t *job = hall_finish(&h, id);
     assert_string_equal(json_get_string(job, "state"), "succeeded");
     assert_string_equal(json_get_string(job, "id"), id);
@@ -34,8 +36,9 @@ static void test_succeeds(void **state)
     assert_int_equal(json_get_int(progress, "bytes_total", -1), 1000);
 
     AUTO_JSON json_t *events = hall_events(&h, id);
-    static const char *const types[] = {"job.queued",    "job.started",  "warning",       "step.started", "blob.state",
-                                        "step.finished", "step.started", "step.finished", "job.finished"};
+    static const char *const types[] = {"job.queued",   "job.started",   "warning",
+                                        "step.started", "blob.state",    "step.finished",
+                                        "step.started", "step.finished", "job.finished"};
     events_check(events, 1, true);
     assert_int_equal(json_array_size(events), sizeof types / sizeof *types);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -98,8 +101,10 @@ static void test_failure_stops_the_others(void **state)
     hall_init(&h);
     h.options.max_steps_per_job = 2;
     hall_open(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"held\",\"hold\":true},{\"name\":\"bad\",\"hold\":true,\"fail\":\"internal\"},"
-                   "{\"name\":\"late\",\"size\":9}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"held\",\"hold\":true},{\"name\":\"bad\",\"hold\":true,\"fail\":"
+           "\"internal\"},"
+           "{\"name\":\"late\",\"size\":9}]}");
     hall_until_ran(&h, NULL, 2);
     board_release("bad");
     hall_expect(&h, id, "failed", "internal");
@@ -116,7 +121,8 @@ static void test_retry(void **state)
     char id[32];
     (void)state;
     hall_begin(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"blob\":\"b1\",\"fail\":\"registry-unreachable\",\"times\":2}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"blob\":\"b1\",\"fail\":\"registry-unreachable\",\"times\":2}]}");
     hall_expect(&h, id, "succeeded", NULL);
     assert_int_equal(board_ran("a"), 3);
     AUTO_JSON json_t *events = hall_events(&h, id);
@@ -318,7 +324,8 @@ static void test_limits(void **state)
     hall_cancel(&h, first);
     hall_expect(&h, first, "cancelled", "cancelled");
     SUBMIT(&h, id, "{}", .caller = {.uid = 1}); // room again
-    assert_int_equal(hall_submit(&h, "{}", (struct engine_submit){.kind = "unheard"}, id), ERR_INVALID_REQUEST);
+    assert_int_equal(hall_submit(&h, "{}", (struct engine_submit){.kind = "unheard"}, id),
+                     ERR_INVALID_REQUEST);
     hall_end(&h);
 }
 
@@ -394,7 +401,8 @@ static void test_evicted(void **state)
     AUTO_JSON json_t *labels = json_pack("{s:s}", "ci", "42");
     for (int i = 0; i < 5; i++) {
         SUBMIT(&h, ids[i], i % 2 ? "{\"steps\":[{\"name\":\"a\"}]}" : "{\"fail_start\":\"image-not-found\"}",
-               .labels = labels, .priority = i, .deadline_ms = 600000, .retry_of = "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+               .labels = labels, .priority = i, .deadline_ms = 600000,
+               .retry_of = "01ARZ3NDEKTSV4RRFFQ69G5FAV");
         before[i] = hall_finish(&h, ids[i]);
         json_object_del(before[i], "progress"); // ends with the memory
     }
@@ -474,15 +482,18 @@ static void test_list(void **state)
     SUBMIT(&h, c, "{}");
     hall_cancel(&h, c);
     hall_expect(&h, c, "cancelled", "cancelled");
-    expect_page(&h, (struct engine_list){.limit = 10, .caller = hall_admin}, (const char *const[]){c, b, a}, 3);
+    expect_page(&h, (struct engine_list){.limit = 10, .caller = hall_admin}, (const char *const[]){c, b, a},
+                3);
     expect_page(&h, (struct engine_list){.limit = 10, .caller = h.caller}, (const char *const[]){c, a}, 2);
     expect_page(&h, (struct engine_list){.limit = 10, .caller = {.uid = -1}}, NULL, 0);
     expect_page(&h, (struct engine_list){.limit = 2, .caller = hall_admin}, (const char *const[]){c, b}, 2);
-    expect_page(&h, (struct engine_list){.limit = 2, .caller = hall_admin, .cursor = b}, (const char *const[]){a}, 1);
+    expect_page(&h, (struct engine_list){.limit = 2, .caller = hall_admin, .cursor = b},
+                (const char *const[]){a}, 1);
     expect_page(&h, (struct engine_list){.limit = 9, .caller = hall_admin, .state = "queued"},
                 (const char *const[]){b, a}, 2);
-    expect_page(&h, (struct engine_list){.limit = 9, .caller = hall_admin, .label_key = "ci", .label_value = "42"},
-                (const char *const[]){a}, 1);
+    expect_page(
+        &h, (struct engine_list){.limit = 9, .caller = hall_admin, .label_key = "ci", .label_value = "42"},
+        (const char *const[]){a}, 1);
     struct hall_answer page = {0};
     struct engine_list filter = {.limit = 2, .caller = hall_admin};
     engine_list(h.engine, &filter, on_value, &page);
@@ -541,11 +552,12 @@ static void test_stats(void **state)
     hall_end(&h);
 }
 
-HALL_MAIN(cmocka_unit_test(test_succeeds), cmocka_unit_test(test_without_steps), cmocka_unit_test(test_failures),
-          cmocka_unit_test(test_failure_stops_the_others), cmocka_unit_test(test_retry),
-          cmocka_unit_test(test_checkpoint_keeps_open), cmocka_unit_test(test_hold),
-          cmocka_unit_test(test_cancel_while_held), cmocka_unit_test(test_cancel_queued),
-          cmocka_unit_test(test_cancel_running), cmocka_unit_test(test_cancel_while_a_step_waits),
-          cmocka_unit_test(test_deadline), cmocka_unit_test(test_limits), cmocka_unit_test(test_who_may_see),
-          cmocka_unit_test(test_forget), cmocka_unit_test(test_evicted), cmocka_unit_test(test_retry_spec),
-          cmocka_unit_test(test_list), cmocka_unit_test(test_wait), cmocka_unit_test(test_stats))
+HALL_MAIN(cmocka_unit_test(test_succeeds), cmocka_unit_test(test_without_steps),
+          cmocka_unit_test(test_failures), cmocka_unit_test(test_failure_stops_the_others),
+          cmocka_unit_test(test_retry), cmocka_unit_test(test_checkpoint_keeps_open),
+          cmocka_unit_test(test_hold), cmocka_unit_test(test_cancel_while_held),
+          cmocka_unit_test(test_cancel_queued), cmocka_unit_test(test_cancel_running),
+          cmocka_unit_test(test_cancel_while_a_step_waits), cmocka_unit_test(test_deadline),
+          cmocka_unit_test(test_limits), cmocka_unit_test(test_who_may_see), cmocka_unit_test(test_forget),
+          cmocka_unit_test(test_evicted), cmocka_unit_test(test_retry_spec), cmocka_unit_test(test_list),
+          cmocka_unit_test(test_wait), cmocka_unit_test(test_stats))

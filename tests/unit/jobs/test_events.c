@@ -27,11 +27,13 @@ static void test_since(void **state)
     int64_t last = (int64_t)json_array_size(all);
     assert_int_equal(last, 15);
     for (int64_t since = 0; since <= last + 2; since++) {
-        reader_open(&h, &r, (struct event_reader_options){.job = id, .since = since, .follow = since % 2 == 0});
+        reader_open(&h, &r,
+                    (struct event_reader_options){.job = id, .since = since, .follow = since % 2 == 0});
         reader_finish(&h, &r);
         assert_int_equal(json_array_size(r.events), since < last ? last - since : 0);
         for (int64_t i = since; i < last; i++)
-            assert_true(json_equal(json_array_get(all, (size_t)i), json_array_get(r.events, (size_t)(i - since))));
+            assert_true(
+                json_equal(json_array_get(all, (size_t)i), json_array_get(r.events, (size_t)(i - since))));
         reader_close(&r);
     }
     reader_open(&h, &r, (struct event_reader_options){.job = "01ARZ3NDEKTSV4RRFFQ69G5FAV"});
@@ -51,8 +53,8 @@ static bool last_seq_is(void *arg)
     return events_count(r->events, "log") == 2000;
 }
 
-// Far more events than memory keeps: a reader from the start, one that follows, one that begins late and one that
-// is asleep all the time see the same.
+// Far more events than memory keeps: a reader from the start, one that follows, one that begins late and one
+// that is asleep all the time see the same.
 static void test_pages(void **state)
 {
     struct hall h;
@@ -124,7 +126,9 @@ static void test_progress(void **state)
     char id[32];
     (void)state;
     hall_begin(&h);
-    SUBMIT(&h, id, "{\"bytes_total\":1000,\"steps\":[{\"name\":\"a\",\"blob\":\"b1\",\"moves\":1000,\"size\":1000,\"hold\":true}]}");
+    SUBMIT(&h, id,
+           "{\"bytes_total\":1000,\"steps\":[{\"name\":\"a\",\"blob\":\"b1\",\"moves\":1000,\"size\":1000,"
+           "\"hold\":true}]}");
     reader_open(&h, &r, (struct event_reader_options){.job = id, .follow = true});
     hall_until(&h, has_progress, &r);
     const json_t *blob = events_find(r.events, "blob.progress");
@@ -148,7 +152,8 @@ static void test_progress(void **state)
     size_t i;
     json_t *event;
     bool snapshot = false;
-    json_array_foreach(late.events, i, event) { // the kept ones come first
+    json_array_foreach(late.events, i, event)
+    { // the kept ones come first
         bool kept = json_get_int(event, "seq", 0) > 0;
         assert_false(kept && snapshot);
         snapshot = snapshot || !kept;
@@ -199,13 +204,13 @@ static void test_all_jobs(void **state)
     size_t i;
     json_t *event;
     int64_t cursor = 0, at;
-    json_array_foreach(admin.events, i, event) {
+    json_array_foreach(admin.events, i, event)
+    {
         assert_true(str_to_int64(json_get_string(event, "cursor"), 0, INT64_MAX, &at));
         assert_true(at > cursor);
         cursor = at;
     }
-    json_array_foreach(own.events, i, event)
-        assert_string_not_equal(json_get_string(event, "job"), ids[1]);
+    json_array_foreach(own.events, i, event) assert_string_not_equal(json_get_string(event, "job"), ids[1]);
     assert_int_equal(json_array_size(admin.events), 15);
     assert_int_equal(json_array_size(own.events), 10);
     // From the fifth on.
@@ -394,7 +399,8 @@ static void test_attached(void **state)
     while (!hall_state_is(&h, id, "cancelled"))
         hall_until(&h, hall_flag, &(bool){true});
     AUTO_JSON json_t *events = hall_events(&h, id);
-    assert_string_equal(json_get_string(events_find(events, "job.cancelling"), "reason"), "nobody was reading");
+    assert_string_equal(json_get_string(events_find(events, "job.cancelling"), "reason"),
+                        "nobody was reading");
     hall_end(&h);
 }
 

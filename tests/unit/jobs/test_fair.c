@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -124,9 +124,12 @@ static void test_position_after_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_in_first_out), cmocka_unit_test(test_callers_take_turns),
-        cmocka_unit_test(test_priority_before_turns), cmocka_unit_test(test_remove),
-        cmocka_unit_test(test_position), cmocka_unit_test(test_position_after_turns),
+        cmocka_unit_test(test_first_in_first_out),
+        cmocka_unit_test(test_callers_take_turns),
+        cmocka_unit_test(test_priority_before_turns),
+        cmocka_unit_test(test_remove),
+        cmocka_unit_test(test_position),
+        cmocka_unit_test(test_position_after_turns),
     };
     return cmocka_run_group_tests_name("fair", tests, NULL, NULL);
 }

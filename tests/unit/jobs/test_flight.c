@@ -17,9 +17,7 @@ static int how_joined(struct hall *h, const char *id)
     int joined = 0;
     size_t i;
     json_t *event;
-    json_array_foreach(events, i, event)
-        if (json_get_bool(event, "joined", false))
-            joined++;
+    json_array_foreach(events, i, event) if (json_get_bool(event, "joined", false)) joined++;
     return joined;
 }
 
@@ -57,7 +55,9 @@ static void test_within_one_job(void **state)
     char id[32];
     (void)state;
     begin(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"key\":\"k\"},{\"name\":\"a\",\"key\":\"k\"},{\"name\":\"b\",\"key\":\"l\"}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"key\":\"k\"},{\"name\":\"a\",\"key\":\"k\"},{\"name\":\"b\","
+           "\"key\":\"l\"}]}");
     hall_expect(&h, id, "succeeded", NULL);
     assert_int_equal(board_ran("a"), 1);
     assert_int_equal(board_ran("b"), 1);
@@ -71,7 +71,8 @@ static void test_leader_fails(void **state)
     char bad[32], good[32];
     (void)state;
     begin(&h);
-    SUBMIT(&h, bad, "{\"steps\":[{\"name\":\"bad\",\"key\":\"k\",\"hold\":true,\"fail\":\"registry-denied\"}]}");
+    SUBMIT(&h, bad,
+           "{\"steps\":[{\"name\":\"bad\",\"key\":\"k\",\"hold\":true,\"fail\":\"registry-denied\"}]}");
     hall_until_ran(&h, "bad", 1);
     SUBMIT(&h, good, "{\"steps\":[{\"name\":\"good\",\"key\":\"k\"}]}");
     wait_running(&h, good);
@@ -123,7 +124,8 @@ static void test_leader_is_cancelled_while_it_waits(void **state)
     hall_init(&h);
     h.options.retry = long_retry;
     hall_open(&h);
-    SUBMIT(&h, ids[0], "{\"steps\":[{\"name\":\"a\",\"key\":\"k\",\"hold\":true,\"fail\":\"registry-unreachable\"}]}");
+    SUBMIT(&h, ids[0],
+           "{\"steps\":[{\"name\":\"a\",\"key\":\"k\",\"hold\":true,\"fail\":\"registry-unreachable\"}]}");
     hall_until_ran(&h, "a", 1);
     SUBMIT(&h, ids[1], "{\"steps\":[{\"name\":\"b\",\"key\":\"k\"}]}");
     wait_running(&h, ids[1]);
@@ -167,8 +169,10 @@ static void test_without_joined(void **state)
     char id[32];
     (void)state;
     begin(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"key\":\"k\",\"no_join\":true},{\"name\":\"a\",\"key\":\"k\",\"no_join\":true},"
-                   "{\"name\":\"a\",\"key\":\"k\",\"no_join\":true}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"key\":\"k\",\"no_join\":true},{\"name\":\"a\",\"key\":\"k\",\"no_"
+           "join\":true},"
+           "{\"name\":\"a\",\"key\":\"k\",\"no_join\":true}]}");
     hall_expect(&h, id, "succeeded", NULL);
     assert_int_equal(board_ran("a"), 3);
     assert_int_equal(board.most_inside, 1);
@@ -185,8 +189,9 @@ static void test_waiters_hold_no_worker(void **state)
     h.options.workers = 2;
     h.options.max_steps_per_job = 2;
     hall_open(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"k\",\"key\":\"k\",\"hold\":true},{\"name\":\"k\",\"key\":\"k\"},"
-                   "{\"name\":\"k\",\"key\":\"k\"},{\"name\":\"free\",\"size\":99}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"k\",\"key\":\"k\",\"hold\":true},{\"name\":\"k\",\"key\":\"k\"},"
+           "{\"name\":\"k\",\"key\":\"k\"},{\"name\":\"free\",\"size\":99}]}");
     hall_until_ran(&h, "free", 1);
     assert_int_equal(board_ran("k"), 1);
     board_release(NULL);
@@ -196,5 +201,6 @@ static void test_waiters_hold_no_worker(void **state)
 
 HALL_MAIN(cmocka_unit_test(test_one_runs_the_others_join), cmocka_unit_test(test_within_one_job),
           cmocka_unit_test(test_leader_fails), cmocka_unit_test(test_leader_is_cancelled),
-          cmocka_unit_test(test_leader_is_cancelled_while_it_waits), cmocka_unit_test(test_waiter_is_cancelled),
-          cmocka_unit_test(test_without_joined), cmocka_unit_test(test_waiters_hold_no_worker))
+          cmocka_unit_test(test_leader_is_cancelled_while_it_waits),
+          cmocka_unit_test(test_waiter_is_cancelled), cmocka_unit_test(test_without_joined),
+          cmocka_unit_test(test_waiters_hold_no_worker))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A state directory without any space left: new jobs are refused and nothing of them is kept; what runs ends, and is told
-// to have ended only when that could be written.
+// A state directory without any space left: new jobs are refused and nothing of them is kept; what runs ends,
+// and is told to have ended only when that could be written.
 #include "base/strbuf.h"
 #include "jobs/hall.h"
 #include "small_disk.h"
@@ -35,7 +35,8 @@ static void fill_up(struct hall *h)
     AUTO_FREE char *spec = mem_printf("{\"holds\":true,\"steps\":[{\"name\":\"%s\"}]}", big);
     for (int refused = 0; refused < 3; refused++) {
         small_disk_fill(h->directory, 0);
-        enum error_code code = hall_submit(h, spec, (struct engine_submit){.idempotency_key = "k", .fingerprint = "f"}, id);
+        enum error_code code =
+            hall_submit(h, spec, (struct engine_submit){.idempotency_key = "k", .fingerprint = "f"}, id);
         assert_int_equal(code, ERR_NO_SPACE);
     }
 }
@@ -83,7 +84,8 @@ static void test_full(void **state)
     assert_int_equal(events_count(r.events, "log"), 200);
     reader_close(&r);
     enum error_code code;
-    while ((code = hall_submit(&h, "{}", (struct engine_submit){.idempotency_key = "k", .fingerprint = "g"}, next)))
+    while ((code = hall_submit(&h, "{}", (struct engine_submit){.idempotency_key = "k", .fingerprint = "g"},
+                               next)))
         assert_int_equal(code, ERR_NO_SPACE); // until the store has taken its reserve again
     hall_expect(&h, next, "succeeded", NULL);
     assert_int_equal(count_jobs(&h), 2);
@@ -98,7 +100,8 @@ static void test_checkpoint(void **state)
     struct strbuf spec = STRBUF_INIT(4 << 20);
     (void)state;
     begin(&h);
-    strbuf_puts(&spec, "{\"holds\":true,\"steps\":[{\"name\":\"first\",\"hold\":true}],\"late_checkpoint\":\"");
+    strbuf_puts(&spec,
+                "{\"holds\":true,\"steps\":[{\"name\":\"first\",\"hold\":true}],\"late_checkpoint\":\"");
     for (int i = 0; i < 100000; i++)
         strbuf_puts(&spec, "0123456789");
     strbuf_puts(&spec, "\"}");

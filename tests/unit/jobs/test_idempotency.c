@@ -165,5 +165,6 @@ static void test_old_key(void **state)
     hall_end(&h);
 }
 
-HALL_MAIN(cmocka_unit_test(test_replayed), cmocka_unit_test(test_at_once), cmocka_unit_test(test_after_a_restart),
-          cmocka_unit_test(test_forgotten), cmocka_unit_test(test_refused), cmocka_unit_test(test_old_key))
+HALL_MAIN(cmocka_unit_test(test_replayed), cmocka_unit_test(test_at_once),
+          cmocka_unit_test(test_after_a_restart), cmocka_unit_test(test_forgotten),
+          cmocka_unit_test(test_refused), cmocka_unit_test(test_old_key))

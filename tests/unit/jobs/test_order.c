@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which job and which step comes next: priorities, turns of callers and jobs, small steps first, limits, hosts.
+// Which job and which step comes next: priorities, turns of callers and jobs, small steps first, limits,
+// hosts.
 #include "base/strbuf.h"
 #include "jobs/hall.h"
 
@@ -126,8 +127,9 @@ static void test_small_steps_first(void **state)
     hall_init(&h);
     h.options.workers = 1;
     hall_open(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"large\",\"size\":500},{\"name\":\"small\",\"size\":5},"
-                   "{\"name\":\"medium\",\"size\":50},{\"name\":\"small2\",\"size\":5}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"large\",\"size\":500},{\"name\":\"small\",\"size\":5},"
+           "{\"name\":\"medium\",\"size\":50},{\"name\":\"small2\",\"size\":5}]}");
     hall_expect(&h, id, "succeeded", NULL);
     expect_order((const char *const[]){"small", "small2", "medium", "large"}, 4);
     hall_end(&h);
@@ -146,7 +148,8 @@ static void test_most_at_once(void **state)
     hall_open(&h);
     for (int i = 0; i < 3; i++)
         SUBMIT(&h, ids[i],
-               "{\"steps\":[{\"name\":\"s\",\"hold\":true},{\"name\":\"s\",\"hold\":true},{\"name\":\"s\",\"hold\":true},"
+               "{\"steps\":[{\"name\":\"s\",\"hold\":true},{\"name\":\"s\",\"hold\":true},{\"name\":\"s\","
+               "\"hold\":true},"
                "{\"name\":\"s\",\"hold\":true,\"host\":\"h\"},{\"name\":\"s\",\"hold\":true}]}");
     hall_until_ran(&h, "s", 6);
     assert_true(hall_state_is(&h, ids[2], "queued"));
@@ -169,8 +172,10 @@ static void test_never_more_than_workers(void **state)
     h.options.workers = 3;
     h.options.max_steps_per_job = 100;
     hall_open(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"hold\":true},{\"name\":\"b\",\"hold\":true},{\"name\":\"c\",\"hold\":true},"
-                   "{\"name\":\"d\"},{\"name\":\"e\"}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"hold\":true},{\"name\":\"b\",\"hold\":true},{\"name\":\"c\","
+           "\"hold\":true},"
+           "{\"name\":\"d\"},{\"name\":\"e\"}]}");
     hall_until_ran(&h, NULL, 3);
     board_release(NULL);
     hall_expect(&h, id, "succeeded", NULL);
@@ -178,7 +183,7 @@ static void test_never_more_than_workers(void **state)
     hall_end(&h);
 }
 
-// --- hosts -----------------------------------------------------------------------------------------------------------
+// --- hosts
 
 struct toll { // one host's rule; others are open
     const char *host;
@@ -226,7 +231,8 @@ static void begin_with_toll(struct hall *h, struct toll *toll)
     hall_open(h);
 }
 
-// What waits for a host that is full keeps no worker and no other job from working; each that leaves lets one in.
+// What waits for a host that is full keeps no worker and no other job from working; each that leaves lets one
+// in.
 static void test_host_is_full(void **state)
 {
     struct hall h;
@@ -235,8 +241,10 @@ static void test_host_is_full(void **state)
     struct strbuf spec = STRBUF_INIT(1 << 20);
     (void)state;
     begin_with_toll(&h, &toll);
-    strbuf_puts(&spec, "{\"steps\":[{\"name\":\"first\",\"hold\":true,\"host\":\"busy\"},{\"name\":\"first\",\"hold\":true,"
-                       "\"host\":\"busy\"}");
+    strbuf_puts(
+        &spec,
+        "{\"steps\":[{\"name\":\"first\",\"hold\":true,\"host\":\"busy\"},{\"name\":\"first\",\"hold\":true,"
+        "\"host\":\"busy\"}");
     for (int i = 0; i < 300; i++)
         strbuf_puts(&spec, ",{\"name\":\"s\",\"host\":\"busy\",\"size\":1}");
     strbuf_puts(&spec, "]}");
@@ -288,7 +296,9 @@ static void test_host_pauses(void **state)
     char id[32];
     (void)state;
     begin_with_toll(&h, &toll);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"host\":\"paused\"},{\"name\":\"b\",\"host\":\"paused\"},{\"name\":\"c\"}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"host\":\"paused\"},{\"name\":\"b\",\"host\":\"paused\"},{\"name\":"
+           "\"c\"}]}");
     hall_expect(&h, id, "succeeded", NULL);
     assert_true(clock_ms() >= toll.closed_until_ms);
     assert_int_equal(toll.entered, 2);
@@ -303,8 +313,9 @@ static void test_two_hosts(void **state)
     char id[32];
     (void)state;
     begin_with_toll(&h, &toll);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"host\":\"open\",\"host2\":\"first\",\"hold\":true},"
-                   "{\"name\":\"b\",\"host\":\"open\",\"host2\":\"first\",\"fail\":\"internal\"}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"host\":\"open\",\"host2\":\"first\",\"hold\":true},"
+           "{\"name\":\"b\",\"host\":\"open\",\"host2\":\"first\",\"fail\":\"internal\"}]}");
     hall_until_ran(&h, "a", 1);
     board_release("a");
     hall_expect(&h, id, "failed", "internal");
@@ -340,9 +351,34 @@ static void test_cancel_at_the_gate(void **state)
     hall_end(&h);
 }
 
+// Jobs that wait for a host that is down leave their turn to others.
+static void test_stalled_jobs_do_not_count(void **state)
+{
+    struct hall h;
+    struct toll toll = {.host = "down", .capacity = 9, .closed_until_ms = clock_ms() + 3600000};
+    char ids[3][32], other[32];
+    (void)state;
+    hall_init(&h);
+    h.options.max_running = 2;
+    h.options.gate = (struct engine_gate){.arg = &toll, .enter = toll_enter, .leave = toll_leave};
+    hall_open(&h);
+    for (int i = 0; i < 3; i++)
+        SUBMIT(
+            &h, ids[i],
+            "{\"steps\":[{\"name\":\"s\",\"host\":\"down\"},{\"name\":\"t\",\"size\":1,\"host\":\"down\"}]}");
+    SUBMIT(&h, other, "{\"steps\":[{\"name\":\"o\",\"then\":[{\"name\":\"p\"}]}]}");
+    hall_expect(&h, other, "succeeded", NULL);
+    for (int i = 0; i < 3; i++)
+        hall_cancel(&h, ids[i]);
+    for (int i = 0; i < 3; i++)
+        hall_expect(&h, ids[i], "cancelled", "cancelled");
+    hall_end(&h);
+}
+
 HALL_MAIN(cmocka_unit_test(test_jobs_by_priority_and_caller), cmocka_unit_test(test_queue_position),
           cmocka_unit_test(test_jobs_take_turns), cmocka_unit_test(test_steps_by_priority),
           cmocka_unit_test(test_small_steps_first), cmocka_unit_test(test_most_at_once),
           cmocka_unit_test(test_never_more_than_workers), cmocka_unit_test(test_host_is_full),
-          cmocka_unit_test(test_turns_at_a_host), cmocka_unit_test(test_host_pauses), cmocka_unit_test(test_two_hosts),
-          cmocka_unit_test(test_cancel_at_the_gate))
+          cmocka_unit_test(test_turns_at_a_host), cmocka_unit_test(test_host_pauses),
+          cmocka_unit_test(test_two_hosts), cmocka_unit_test(test_cancel_at_the_gate),
+          cmocka_unit_test(test_stalled_jobs_do_not_count))

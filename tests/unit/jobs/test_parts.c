@@ -76,7 +76,7 @@ static void test_meter(void **state)
     for (int i = 0; i < 200; i++)
         meter_sample(&meter, 12000 + i * 100, 50000);
     assert_in_range(meter_rate(&meter), 0, 10); // it stands still
-    meter_sample(&meter, 40000, 10); // a new phase begins at nothing
+    meter_sample(&meter, 40000, 10);            // a new phase begins at nothing
     assert_true(meter_rate(&meter) >= 0);
 }
 
@@ -127,7 +127,9 @@ static void test_heap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_window), cmocka_unit_test(test_event_line), cmocka_unit_test(test_meter),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_event_line),
+        cmocka_unit_test(test_meter),
         cmocka_unit_test(test_heap),
     };
     return cmocka_run_group_tests_name("parts", tests, NULL, NULL);

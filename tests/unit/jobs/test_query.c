@@ -61,8 +61,10 @@ static void test_reserved_workers(void **state)
     char id[32];
     (void)state;
     hall_begin(&h);
-    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"s\",\"hold\":true},{\"name\":\"s\",\"hold\":true},{\"name\":\"s\",\"hold\":true},"
-                   "{\"name\":\"s\",\"hold\":true}]}");
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"s\",\"hold\":true},{\"name\":\"s\",\"hold\":true},{\"name\":\"s\","
+           "\"hold\":true},"
+           "{\"name\":\"s\",\"hold\":true}]}");
     hall_until_ran(&h, "s", 4);
     ask(&h, "{\"name\":\"quick\"}", &quick);
     hall_until(&h, told_one, &quick);
@@ -167,6 +169,6 @@ static void test_stop_ends_queries(void **state)
     assert_int_equal(fake_steps, 0);
 }
 
-HALL_MAIN(cmocka_unit_test(test_answers), cmocka_unit_test(test_reserved_workers), cmocka_unit_test(test_cancel),
-          cmocka_unit_test(test_overload), cmocka_unit_test(test_host_pauses_for_long),
-          cmocka_unit_test(test_stop_ends_queries))
+HALL_MAIN(cmocka_unit_test(test_answers), cmocka_unit_test(test_reserved_workers),
+          cmocka_unit_test(test_cancel), cmocka_unit_test(test_overload),
+          cmocka_unit_test(test_host_pauses_for_long), cmocka_unit_test(test_stop_ends_queries))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The next start after a crash: a child process runs an engine and ends without any stop; the test goes on with what is
-// on the disk.
+// The next start after a crash: a child process runs an engine and ends without any stop; the test goes on
+// with what is on the disk.
 #include <sys/wait.h>
 
 #include "jobs/hall.h"
@@ -83,13 +83,13 @@ static void live_mixed(struct hall *h, struct left *left)
     AUTO_JSON json_t *labels = json_pack("{s:s}", "ci", "42");
     SUBMIT(h, left->ids[0], "{\"steps\":[{\"name\":\"done\"}]}");
     AUTO_JSON json_t *job = hall_finish(h, left->ids[0]);
-    SUBMIT(h, left->ids[1], "{\"steps\":[{\"name\":\"a\",\"hold\":true}],\"checkpoint\":{\"tags\":[\"x\"]}}", .auth = auth,
-           .labels = labels, .priority = 7, .deadline_ms = 3600000);
-    SUBMIT(h, left->ids[2], "{\"steps\":[{\"name\":\"b\",\"hold\":true}]}");
+    SUBMIT(h, left->ids[1], "{\"steps\":[{\"name\":\"a\",\"hold\":true}],\"checkpoint\":{\"tags\":[\"x\"]}}",
+           .auth = auth, .labels = labels, .priority = 7, .deadline_ms = 3600000);
+    SUBMIT(h, left->ids[2], "{\"steps\":[{\"name\":\"b\",\"hold\":true,\"deaf\":true}]}");
     hall_until_ran(h, "a", 1);
     hall_until_ran(h, "b", 1);
     SUBMIT(h, left->ids[3], "{\"steps\":[{\"name\":\"c\"}]}"); // max_running is 2: stays queued
-    hall_cancel(h, left->ids[2]); // and its step does not look at the flag in time
+    hall_cancel(h, left->ids[2]);
     flush(h);
 }
 
@@ -205,7 +205,8 @@ static void test_nothing_is_taken_back(void **state)
     events_check(events, 1, true);
     size_t i, kept = 0;
     json_t *event;
-    json_array_foreach(seen, i, event) {
+    json_array_foreach(seen, i, event)
+    {
         int64_t seq = json_get_int(event, "seq", 0);
         if (seq > 0)
             assert_true(json_equal(event, json_array_get(events, (size_t)seq - 1)));
@@ -221,9 +222,10 @@ static void live_to_the_event(struct hall *h, struct left *left)
     SUBMIT(h, left->ids[0], "{\"steps\":[{\"name\":\"a\",\"hold\":true}]}");
     hall_until_ran(h, "a", 1);
     flush(h);
-    static const char text[] =
-        "{\"seq\":4,\"cursor\":\"999\",\"job\":\"%s\",\"time\":\"2026-01-02T03:04:05.678Z\",\"type\":\"job.finished\","
-        "\"state\":\"failed\",\"result\":{\"stats\":{\"requests\":3}},\"error\":{\"code\":\"partial\",\"detail\":\"half\"}}";
+    static const char text[] = "{\"seq\":4,\"cursor\":\"999\",\"job\":\"%s\",\"time\":\"2026-01-02T03:04:05."
+                               "678Z\",\"type\":\"job.finished\","
+                               "\"state\":\"failed\",\"result\":{\"stats\":{\"requests\":3}},\"error\":{"
+                               "\"code\":\"partial\",\"detail\":\"half\"}}";
     char line[512];
     snprintf(line, sizeof line, text, left->ids[0]);
     store_event_append(h->store,

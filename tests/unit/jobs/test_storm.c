@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Everything at once, from a seed: jobs that fail, retry, join and wait for hosts, cancelled, watched, forgotten and drained
-// in between. What must hold in the end: every accepted job is terminal, its log dense and closed, and nothing is left.
+// Everything at once, from a seed: jobs that fail, retry, join and wait for hosts, cancelled, watched,
+// forgotten and drained in between. What must hold in the end: every accepted job is terminal, its log dense
+// and closed, and nothing is left.
 #include "base/strbuf.h"
 #include "jobs/hall.h"
 
