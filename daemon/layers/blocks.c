@@ -57,6 +57,9 @@ struct blocks {
     int64_t tar_size;
     int64_t size;
     int64_t reused;
+    size_t n_ended;       // blocks submitted
+    int64_t *offsets;     // of the blocks in the blob, for LAYER_ESTARGZ
+    size_t n_offsets, offsets_capacity;
 };
 
 static size_t page_round(size_t bytes)
@@ -150,6 +153,7 @@ void blocks_free(struct blocks *blocks)
     block_index_fini(&blocks->index);
     hasher_free(blocks->diff_id);
     hasher_free(blocks->digest);
+    free(blocks->offsets);
     free(blocks);
 }
 
@@ -202,6 +206,17 @@ static void compress_slot(struct lanes_job *job, struct compressor *compressor)
 
 // --- the window ----------------------------------------------------------------------------------------------------
 
+static void note_offset(struct blocks *blocks)
+{
+    if (blocks->algorithm != LAYER_ESTARGZ)
+        return;
+    if (blocks->n_offsets == blocks->offsets_capacity) {
+        blocks->offsets_capacity = blocks->offsets_capacity ? blocks->offsets_capacity * 2 : 256;
+        blocks->offsets = mem_realloc(blocks->offsets, blocks->offsets_capacity * sizeof(*blocks->offsets));
+    }
+    blocks->offsets[blocks->n_offsets++] = blocks->size;
+}
+
 // Takes the oldest slot back and writes it out.
 static int land_oldest(struct blocks *blocks, struct error *err)
 {
@@ -218,6 +233,7 @@ static int land_oldest(struct blocks *blocks, struct error *err)
         return -1;
     }
     slot->record.offset = (uint64_t)blocks->size;
+    note_offset(blocks);
     block_index_add(&blocks->index, &slot->record);
     blocks->reused += slot->reused;
     blocks->size += (int64_t)slot->out_len;
@@ -258,6 +274,7 @@ static int end_block(struct blocks *blocks, struct error *err)
     if (blocks->digest)
         lanes_submit(blocks->lanes, &slot->compress);
     blocks->n_flying++;
+    blocks->n_ended++;
     return next_slot(blocks, err);
 }
 
@@ -319,13 +336,50 @@ int blocks_append_zeros(struct blocks *blocks, int64_t len, struct error *err)
     return 0;
 }
 
-int blocks_finish(struct blocks *blocks, struct layer_result *ret, struct error *err)
+int blocks_cut(struct blocks *blocks, struct error *err)
+{
+    return end_block(blocks, err);
+}
+
+size_t blocks_number(const struct blocks *blocks)
+{
+    return blocks->n_ended;
+}
+
+int blocks_settle(struct blocks *blocks, struct error *err)
 {
     if (end_block(blocks, err) < 0)
         return -1;
     while (blocks->n_flying > 0)
         if (land_oldest(blocks, err) < 0)
             return -1;
+    return 0;
+}
+
+int64_t blocks_size(const struct blocks *blocks)
+{
+    return blocks->size;
+}
+
+int64_t blocks_offset(const struct blocks *blocks, size_t number)
+{
+    return blocks->offsets[number];
+}
+
+int blocks_put(struct blocks *blocks, const void *tar, size_t tar_len, const void *blob, size_t blob_len,
+               struct error *err)
+{
+    hasher_update(blocks->diff_id, tar, tar_len);
+    blocks->tar_size += (int64_t)tar_len;
+    hasher_update(blocks->digest, blob, blob_len);
+    blocks->size += (int64_t)blob_len;
+    return blob_len > 0 ? sink_write(blocks->out, blob, blob_len, err) : 0;
+}
+
+int blocks_finish(struct blocks *blocks, struct layer_result *ret, struct error *err)
+{
+    if (blocks_settle(blocks, err) < 0)
+        return -1;
     hasher_finish(blocks->diff_id, &ret->diff_id);
     if (blocks->digest)
         hasher_finish(blocks->digest, &ret->digest);

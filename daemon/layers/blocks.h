@@ -32,5 +32,15 @@ uint8_t *blocks_room(struct blocks *blocks, size_t *ret_room, struct error *err)
 int blocks_append(struct blocks *blocks, const void *bytes, size_t len, struct error *err);
 // Zero bytes, for holes.
 int blocks_append_zeros(struct blocks *blocks, int64_t len, struct error *err);
+// For eStargz. Ends the present block here.
+int blocks_cut(struct blocks *blocks, struct error *err);
+size_t blocks_number(const struct blocks *blocks); // of the block that the next byte goes into, if it has room
+// Writes out all blocks; then the blob has blocks_size bytes, and a block begins at blocks_offset.
+int blocks_settle(struct blocks *blocks, struct error *err);
+int64_t blocks_size(const struct blocks *blocks);
+int64_t blocks_offset(const struct blocks *blocks, size_t number);
+// After blocks_settle: bytes of the tar and bytes of the blob that the caller made himself; either may be none.
+int blocks_put(struct blocks *blocks, const void *tar, size_t tar_len, const void *blob, size_t blob_len,
+               struct error *err);
 // Ends the last block, writes out everything and fills digest, diff_id, sizes and index. Once.
 int blocks_finish(struct blocks *blocks, struct layer_result *ret, struct error *err);

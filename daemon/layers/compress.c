@@ -79,12 +79,20 @@ static size_t finish_member(uint8_t *out, uint8_t *end, const uint8_t *in, size_
     return (size_t)(end - out);
 }
 
+// All that a block of this length can touch: the stream, hash tables, and four bytes of the level buffer for each byte of
+// input at most.
+static void clear_isal(struct compressor *compressor, size_t len)
+{
+    size_t used = ISAL_DEF_LVL1_REQ + 4 * len + 4096;
+    memset(&compressor->isal, 0, sizeof(compressor->isal));
+    memset(compressor->isal_level, 0, used < sizeof(compressor->isal_level) ? used : sizeof(compressor->isal_level));
+}
+
 static size_t gzip_fast(struct compressor *compressor, uint8_t *in, size_t len, uint8_t *out, size_t capacity,
                         struct error *err)
 {
     struct isal_zstream *stream = &compressor->isal;
-    memset(stream, 0, sizeof(*stream));
-    memset(compressor->isal_level, 0, sizeof(compressor->isal_level));
+    clear_isal(compressor, len);
     isal_deflate_stateless_init(stream);
     stream->level = 1;
     stream->level_buf = compressor->isal_level;
@@ -220,8 +228,8 @@ const char *compress_engine(enum layer_algorithm algorithm, int level)
         if (level == LAYER_LEVEL_SMALL)
             snprintf(text, sizeof(text), "zlib-%s", zlibVersion());
         else
-            snprintf(text, sizeof(text), "isal-%d.%d.%d-%s", ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION, ISAL_PATCH_VERSION,
-                     machine);
+            snprintf(text, sizeof(text), "isal-%d.%d.%d-%s%s%s", ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION, ISAL_PATCH_VERSION,
+                     machine, algorithm == LAYER_ESTARGZ ? "-zlib-" : "", algorithm == LAYER_ESTARGZ ? zlibVersion() : "");
     }
     return text;
 }

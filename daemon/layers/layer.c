@@ -35,14 +35,16 @@ static int write_item(void *context, const struct walk_item *item, struct error 
 static int pack_tree(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, struct blocks *blocks,
                      struct monitor *monitor, struct layer_result *ret, struct error *err)
 {
-    struct packing packing = {.pack = pack_new(blocks, err)};
+    struct packing packing = {.pack = pack_new(blocks, spec->algorithm == LAYER_ESTARGZ, err)};
+    struct digest toc = {0};
     if (!packing.pack)
         return -1;
     packing.fingerprint = fingerprint_new(spec, spec->part);
     int status = walk_run(spec, tree, roots, WALK_READ, monitor, write_item, &packing, err);
     if (status == 0)
-        status = pack_finish(packing.pack, err);
+        status = pack_finish(packing.pack, &toc, err);
     ret->files = pack_entries(packing.pack);
+    ret->toc_digest = status == 0 && digest_known(&toc) ? mem_strdup(toc.text) : NULL;
     fingerprint_finish(packing.fingerprint, &ret->fingerprint, &ret->stable);
     fingerprint_free(packing.fingerprint);
     pack_free(packing.pack);

@@ -15,8 +15,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "layers/charset.h"
+#include "layers/estargz.h"
 #include "layers/links.h"
 #include "layers/source.h"
+#include "layers/tail.h"
 
 struct pack {
     struct blocks *blocks;
@@ -27,6 +29,8 @@ struct pack {
     int64_t entries;
     struct error *err; // of the call under way, for the callback
     bool ending;
+    struct estargz *toc; // NULL unless eStargz
+    struct tail *tail;   // where bytes go once the table is being written
 };
 
 // --- libarchive ----------------------------------------------------------------------------------------------------
@@ -39,7 +43,11 @@ static la_ssize_t write_callback(struct archive *archive, void *context, const v
     struct pack *pack = context;
     if (pack->ending)
         return -1;
-    if (pack->err->code == ERR_NONE)
+    if (pack->err->code != ERR_NONE)
+        return (la_ssize_t)len;
+    if (pack->tail)
+        tail_append(pack->tail, bytes, len, pack->err);
+    else
         blocks_append(pack->blocks, bytes, len, pack->err);
     return (la_ssize_t)len;
 }
@@ -56,7 +64,9 @@ static int check(struct pack *pack, la_ssize_t status, const char *what)
     return error_set(pack->err, ERR_INTERNAL, "the entry %s cannot be written to a tar: %s", quoted, text);
 }
 
-struct pack *pack_new(struct blocks *blocks, struct error *err)
+static int write_landmark(struct pack *pack);
+
+struct pack *pack_new(struct blocks *blocks, bool estargz, struct error *err)
 {
     struct pack *pack = mem_new(struct pack);
     pack->blocks = blocks;
@@ -64,11 +74,13 @@ struct pack *pack_new(struct blocks *blocks, struct error *err)
     pack->links = links_new();
     pack->archive = archive_write_new();
     pack->entry = archive_entry_new();
+    pack->toc = estargz ? estargz_new() : NULL;
     if (charset_enter(&pack->charset, err) == 0 &&
         check(pack, archive_write_set_format_pax_restricted(pack->archive), "-") == 0 &&
         check(pack, archive_write_set_format_option(pack->archive, "pax", "xattrheader", "SCHILY"), "-") == 0 &&
         check(pack, archive_write_set_bytes_per_block(pack->archive, 0), "-") == 0 &&
-        check(pack, archive_write_open(pack->archive, pack, NULL, write_callback, NULL), "-") == 0)
+        check(pack, archive_write_open(pack->archive, pack, NULL, write_callback, NULL), "-") == 0 &&
+        (!estargz || write_landmark(pack) == 0))
         return pack;
     pack_free(pack);
     return NULL;
@@ -82,6 +94,8 @@ void pack_free(struct pack *pack)
     archive_write_free(pack->archive);
     archive_entry_free(pack->entry);
     links_free(pack->links);
+    estargz_free(pack->toc);
+    tail_free(pack->tail);
     charset_leave(&pack->charset);
     free(pack);
 }
@@ -111,6 +125,11 @@ static void describe(struct pack *pack, const struct walk_item *item)
 
 static int write_header(struct pack *pack, const struct walk_item *item)
 {
+    if (pack->toc && strcmp(item->path, ESTARGZ_TOC_NAME) == 0)
+        return error_set(pack->err, ERR_UNSUPPORTED_FILE, "an eStargz layer has its table at /%s, where a file of the tree lies",
+                         ESTARGZ_TOC_NAME);
+    if (pack->toc && estargz_add(pack->toc, item, archive_entry_hardlink(pack->entry), pack->err) < 0)
+        return -1;
     pack->entries++;
     return check(pack, archive_write_header(pack->archive, pack->entry), item->path);
 }
@@ -133,6 +152,8 @@ static int write_hard_link(struct pack *pack, const struct walk_item *item, cons
 
 static int write_bytes(struct pack *pack, const struct walk_item *item, const void *bytes, size_t len)
 {
+    if (pack->toc)
+        estargz_content(pack->toc, blocks_number(pack->blocks), bytes, len);
     la_ssize_t written = archive_write_data(pack->archive, bytes, len);
     return check(pack, written == (la_ssize_t)len ? ARCHIVE_OK : ARCHIVE_FATAL, item->path);
 }
@@ -194,21 +215,47 @@ static const char *find_first_name(struct pack *pack, const struct walk_item *it
     return NULL;
 }
 
+// Small pieces, each within one block, so that every chunk is known.
+static int write_from_memory(struct pack *pack, const struct walk_item *item)
+{
+    const char *next = item->data;
+    for (size_t left = (size_t)item->size; left > 0;) {
+        size_t room;
+        if (!blocks_room(pack->blocks, &room, pack->err))
+            return -1;
+        size_t part = left < room ? left : room;
+        if (write_bytes(pack, item, next, part) < 0)
+            return -1;
+        next += part;
+        left -= part;
+    }
+    return 0;
+}
+
+// The content of a file begins a gzip member of its own in an eStargz.
+static int write_content(struct pack *pack, const struct walk_item *item)
+{
+    if (item->size == 0)
+        return 0;
+    if (pack->toc && blocks_cut(pack->blocks, pack->err) < 0)
+        return -1;
+    if ((item->fd >= 0 ? write_from_disk(pack, item) : write_from_memory(pack, item)) < 0)
+        return -1;
+    if (pack->toc)
+        estargz_content_end(pack->toc);
+    return check(pack, archive_write_finish_entry(pack->archive), item->path);
+}
+
 static int write_file(struct pack *pack, const struct walk_item *item)
 {
     const char *first = find_first_name(pack, item);
     if (first)
         return write_hard_link(pack, item, first);
-    if (blocks_boundary(pack->blocks, item->path, item->size, pack->err) < 0)
+    if (!pack->toc && blocks_boundary(pack->blocks, item->path, item->size, pack->err) < 0)
         return -1;
     describe(pack, item);
     archive_entry_set_size(pack->entry, item->size);
-    if (write_header(pack, item) < 0)
-        return -1;
-    if (item->fd >= 0 ? write_from_disk(pack, item) < 0
-                      : item->size > 0 && write_bytes(pack, item, item->data, (size_t)item->size) < 0)
-        return -1;
-    return check(pack, archive_write_finish_entry(pack->archive), item->path);
+    return write_header(pack, item) < 0 ? -1 : write_content(pack, item);
 }
 
 int pack_write(struct pack *pack, const struct walk_item *item, struct error *err)
@@ -226,8 +273,61 @@ int pack_write(struct pack *pack, const struct walk_item *item, struct error *er
     }
 }
 
-int pack_finish(struct pack *pack, struct error *err)
+// --- eStargz -------------------------------------------------------------------------------------------------------
+
+static int write_landmark(struct pack *pack)
+{
+    struct walk_item item = {.kind = WALK_FILE, .path = ESTARGZ_LANDMARK_NAME, .mode = 0644, .size = 1, .data = "\x0f",
+                             .fd = -1, .shown = ESTARGZ_LANDMARK_NAME};
+    int status = write_file(pack, &item);
+    pack->entries = 0; // of the tree
+    return status;
+}
+
+static int count_text(void *context, const char *text, size_t len, struct error *err)
+{
+    (void)context, (void)text, (void)len, (void)err;
+    return 0;
+}
+
+static int write_text(void *context, const char *text, size_t len, struct error *err)
+{
+    (void)err;
+    struct pack *pack = context;
+    la_ssize_t written = archive_write_data(pack->archive, text, len);
+    return check(pack, written == (la_ssize_t)len ? ARCHIVE_OK : ARCHIVE_FATAL, ESTARGZ_TOC_NAME);
+}
+
+static int write_table(struct pack *pack, struct digest *ret)
+{
+    int64_t len;
+    if (estargz_format(pack->toc, pack->blocks, count_text, NULL, &len, NULL, pack->err) < 0)
+        return -1;
+    struct walk_item item = {.kind = WALK_FILE, .path = ESTARGZ_TOC_NAME, .mode = 0444};
+    describe(pack, &item);
+    archive_entry_set_size(pack->entry, len);
+    if (check(pack, archive_write_header(pack->archive, pack->entry), ESTARGZ_TOC_NAME) < 0)
+        return -1;
+    return estargz_format(pack->toc, pack->blocks, write_text, pack, NULL, ret, pack->err);
+}
+
+// The table and the end of the tar in one last member, then the footer.
+static int finish_estargz(struct pack *pack, struct digest *ret)
+{
+    if (blocks_settle(pack->blocks, pack->err) < 0)
+        return -1;
+    int64_t offset = blocks_size(pack->blocks);
+    pack->tail = tail_new(pack->blocks, pack->err);
+    if (!pack->tail || write_table(pack, ret) < 0 || check(pack, archive_write_close(pack->archive), "-") < 0 ||
+        tail_finish(pack->tail, pack->err) < 0)
+        return -1;
+    uint8_t footer[ESTARGZ_FOOTER];
+    estargz_footer(offset, footer);
+    return blocks_put(pack->blocks, NULL, 0, footer, sizeof(footer), pack->err);
+}
+
+int pack_finish(struct pack *pack, struct digest *ret_toc, struct error *err)
 {
     pack->err = err;
-    return check(pack, archive_write_close(pack->archive), "-");
+    return pack->toc ? finish_estargz(pack, ret_toc) : check(pack, archive_write_close(pack->archive), "-");
 }

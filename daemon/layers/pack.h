@@ -10,10 +10,12 @@
 
 struct pack;
 
-struct pack *pack_new(struct blocks *blocks, struct error *err); // borrows blocks
+// Borrows blocks. estargz: with landmark, table of contents and footer.
+struct pack *pack_new(struct blocks *blocks, bool estargz, struct error *err);
 void pack_free(struct pack *pack);                               // NULL is fine
 // Writes one entry with its content. ERR_SOURCE_CHANGED if a file is not exactly as long as its state said or was
 // touched meanwhile.
 int pack_write(struct pack *pack, const struct walk_item *item, struct error *err);
-int pack_finish(struct pack *pack, struct error *err); // the end of the archive
+// The end of the archive. ret_toc: digest of the table of an eStargz, else left alone.
+int pack_finish(struct pack *pack, struct digest *ret_toc, struct error *err);
 int64_t pack_entries(const struct pack *pack);

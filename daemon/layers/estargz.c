@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Entries are kept small, since there may be hundreds of thousands; their JSON is made one at a time, twice: once to know
+// how long the table is, which its tar header must say, once to write it.
+#include "layers/estargz.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+const char ESTARGZ_TOC_NAME[] = "stargz.index.json";
+const char ESTARGZ_LANDMARK_NAME[] = ".no.prefetch.landmark";
+
+struct chunk {
+    struct chunk *next;
+    size_t block;
+    int64_t offset, size; // in the file
+    char hex[65];
+};
+
+struct entry {
+    char *name;
+    const char *type;
+    char *target;
+    uint32_t mode;
+    int64_t uid, gid, mtime_s, size;
+    json_t *xattrs;
+    char hex[65];            // digest of the whole content
+    struct chunk *chunks, *last;
+};
+
+struct estargz {
+    struct entry *entries;
+    size_t n, capacity;
+    struct hasher *whole, *part; // of the content under way
+};
+
+struct estargz *estargz_new(void)
+{
+    return mem_new(struct estargz);
+}
+
+static void clear_entry(struct entry *entry)
+{
+    for (struct chunk *chunk = entry->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
+    free(entry->name);
+    free(entry->target);
+    json_decref(entry->xattrs);
+}
+
+void estargz_free(struct estargz *estargz)
+{
+    if (!estargz)
+        return;
+    for (size_t i = 0; i < estargz->n; i++)
+        clear_entry(&estargz->entries[i]);
+    free(estargz->entries);
+    hasher_free(estargz->whole);
+    hasher_free(estargz->part);
+    free(estargz);
+}
+
+static json_t *xattrs_of(const struct walk_item *item)
+{
+    if (!item->xattrs || item->xattrs->n == 0)
+        return NULL;
+    json_t *object = json_object();
+    for (size_t i = 0; i < item->xattrs->n; i++) {
+        AUTO_FREE char *text = base64_encode(item->xattrs->items[i].value, item->xattrs->items[i].len);
+        json_object_set_new(object, item->xattrs->items[i].name, json_string(text));
+    }
+    return object;
+}
+
+static void describe(struct entry *entry, const struct walk_item *item, const char *target)
+{
+    static const struct {
+        const char *type;
+        uint32_t bits;
+    } kinds[] = {[WALK_DIRECTORY] = {"dir", 0040000}, [WALK_FILE] = {"reg", 0100000}, [WALK_SYMLINK] = {"symlink", 0120000},
+                 [WALK_WHITEOUT] = {"reg", 0100000},  [WALK_OPAQUE] = {"reg", 0100000}};
+    *entry = (struct entry){.type = target ? "hardlink" : kinds[item->kind].type, .mode = item->mode | kinds[item->kind].bits,
+                            .uid = item->uid, .gid = item->gid, .mtime_s = item->mtime_s};
+    entry->name = mem_printf("%s%s", item->path, item->kind == WALK_DIRECTORY ? "/" : "");
+    entry->target = mem_strdup_null(target ? target : item->target);
+    entry->size = item->kind == WALK_FILE && !target ? item->size : 0;
+    entry->xattrs = xattrs_of(item);
+}
+
+int estargz_add(struct estargz *estargz, const struct walk_item *item, const char *target, struct error *err)
+{
+    if (estargz->n >= ESTARGZ_ENTRIES_MAX)
+        return error_set(err, ERR_TOO_LARGE, "an eStargz layer has at most %d entries; use gzip or zstd", ESTARGZ_ENTRIES_MAX);
+    if (estargz->n == estargz->capacity) {
+        estargz->capacity = estargz->capacity ? estargz->capacity * 2 : 64;
+        estargz->entries = mem_realloc(estargz->entries, estargz->capacity * sizeof(*estargz->entries));
+    }
+    describe(&estargz->entries[estargz->n++], item, target);
+    return 0;
+}
+
+// --- content -------------------------------------------------------------------------------------------------------
+
+static void end_hash(struct hasher **hasher, char ret[65])
+{
+    struct digest digest;
+    hasher_finish(*hasher, &digest);
+    hasher_free(*hasher);
+    *hasher = NULL;
+    memcpy(ret, digest_hex(&digest), 65);
+}
+
+static void begin_chunk(struct estargz *estargz, struct entry *entry, size_t block)
+{
+    struct chunk *chunk = mem_new(struct chunk);
+    chunk->block = block;
+    if (entry->last) {
+        end_hash(&estargz->part, entry->last->hex);
+        chunk->offset = entry->last->offset + entry->last->size;
+        entry->last->next = chunk;
+    } else {
+        entry->chunks = chunk;
+        estargz->whole = hasher_new(DIGEST_SHA256);
+    }
+    entry->last = chunk;
+    estargz->part = hasher_new(DIGEST_SHA256);
+}
+
+void estargz_content(struct estargz *estargz, size_t block, const void *bytes, size_t len)
+{
+    struct entry *entry = &estargz->entries[estargz->n - 1];
+    if (!entry->last || entry->last->block != block)
+        begin_chunk(estargz, entry, block);
+    hasher_update(estargz->part, bytes, len);
+    hasher_update(estargz->whole, bytes, len);
+    entry->last->size += (int64_t)len;
+}
+
+void estargz_content_end(struct estargz *estargz)
+{
+    struct entry *entry = &estargz->entries[estargz->n - 1];
+    if (!entry->last)
+        return;
+    end_hash(&estargz->part, entry->last->hex);
+    end_hash(&estargz->whole, entry->hex);
+}
+
+// --- the table -----------------------------------------------------------------------------------------------------
+
+struct output {
+    estargz_write *write;
+    void *context;
+    struct hasher *hasher;
+    int64_t len;
+};
+
+static int put(struct output *output, const char *text, struct error *err)
+{
+    size_t len = strlen(text);
+    output->len += (int64_t)len;
+    hasher_update(output->hasher, text, len);
+    return output->write(output->context, text, len, err);
+}
+
+static void set_digest(json_t *object, const char *key, const char hex[65])
+{
+    char text[80];
+    snprintf(text, sizeof(text), "sha256:%s", hex);
+    json_object_set_new(object, key, json_string(text));
+}
+
+// Only a chunk that others of its file follow says its size.
+static void set_chunk(json_t *object, const struct chunk *chunk, const struct blocks *blocks)
+{
+    json_object_set_new(object, "offset", json_integer(blocks_offset(blocks, chunk->block)));
+    if (chunk->offset > 0)
+        json_object_set_new(object, "chunkOffset", json_integer(chunk->offset));
+    if (chunk->next)
+        json_object_set_new(object, "chunkSize", json_integer(chunk->size));
+    set_digest(object, "chunkDigest", chunk->hex);
+}
+
+static json_t *entry_object(const struct entry *entry, const struct blocks *blocks)
+{
+    char time[CLOCK_TEXT_MAX];
+    clock_format_s(entry->mtime_s, time);
+    json_t *object = json_pack("{s:s, s:s}", "name", entry->name, "type", entry->type);
+    if (entry->size > 0)
+        json_object_set_new(object, "size", json_integer(entry->size));
+    json_object_set_new(object, "modtime", json_string(time));
+    if (entry->target)
+        json_object_set_new(object, "linkName", json_string(entry->target));
+    json_object_set_new(object, "mode", json_integer(entry->mode));
+    json_object_set_new(object, "uid", json_integer(entry->uid));
+    json_object_set_new(object, "gid", json_integer(entry->gid));
+    if (entry->xattrs)
+        json_object_set(object, "xattrs", entry->xattrs);
+    if (entry->chunks) {
+        set_digest(object, "digest", entry->hex);
+        set_chunk(object, entry->chunks, blocks);
+    }
+    return object;
+}
+
+static int put_object(struct output *output, json_t *object, bool first, struct error *err)
+{
+    AUTO_FREE char *text = json_text(object);
+    json_decref(object);
+    if (!text)
+        return error_set(err, ERR_INTERNAL, "an entry of the eStargz table cannot be written");
+    return !first && put(output, ",\n", err) < 0 ? -1 : put(output, text, err);
+}
+
+static int put_entry(struct output *output, const struct entry *entry, const struct blocks *blocks, bool first,
+                     struct error *err)
+{
+    if (put_object(output, entry_object(entry, blocks), first, err) < 0)
+        return -1;
+    for (const struct chunk *chunk = entry->chunks ? entry->chunks->next : NULL; chunk; chunk = chunk->next) {
+        json_t *object = json_pack("{s:s, s:s}", "name", entry->name, "type", "chunk");
+        set_chunk(object, chunk, blocks);
+        if (put_object(output, object, false, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int estargz_format(struct estargz *estargz, const struct blocks *blocks, estargz_write *write, void *context,
+                   int64_t *ret_len, struct digest *ret_digest, struct error *err)
+{
+    struct output output = {.write = write, .context = context, .hasher = hasher_new(DIGEST_SHA256)};
+    struct digest digest;
+    int status = put(&output, "{\"version\":1,\"entries\":[\n", err);
+    for (size_t i = 0; i < estargz->n && status == 0; i++)
+        status = put_entry(&output, &estargz->entries[i], blocks, i == 0, err);
+    if (status == 0)
+        status = put(&output, "]}", err);
+    hasher_finish(output.hasher, &digest);
+    hasher_free(output.hasher);
+    if (ret_len)
+        *ret_len = output.len;
+    if (ret_digest)
+        *ret_digest = digest;
+    return status;
+}
+
+void estargz_footer(int64_t toc_offset, uint8_t ret[ESTARGZ_FOOTER])
+{
+    static const uint8_t head[] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 26, 0, 'S', 'G', 22, 0};
+    static const uint8_t empty[] = {1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0};
+    char text[32];
+    snprintf(text, sizeof(text), "%016" PRIx64 "STARGZ", (uint64_t)toc_offset);
+    memcpy(ret, head, sizeof(head));
+    memcpy(ret + sizeof(head), text, 22);
+    memcpy(ret + sizeof(head) + 22, empty, sizeof(empty));
+}
