@@ -50,6 +50,7 @@ const struct config_key config_keys[] = {
     INT("limits", max_connections, 16, 100000, "16384", "open client connections"),
     INT("limits", header_timeout_ms, 100, 600000, "10000", "for the whole header of a request"),
     INT("limits", write_timeout_ms, 100, 600000, "30000", "a client that takes nothing for so long is cut off"),
+    INT("limits", context_bytes, 0, INT64_MAX, "17179869184", "size of one uploaded build context; 0: no limit"),
     LIST("network", plain_http, "", "registries HOST[:PORT] that speak http without TLS"),
     INT("network", connect_ms, 10, 600000, "10000", "to connect, TLS included"),
     INT("network", first_byte_ms, 10, DAY_MS, "30000", "from the end of a request to the first byte of the answer"),

@@ -29,6 +29,7 @@
 #include "credentials/credentials.h"
 #include "handlers/app.h"
 #include "http/server.h"
+#include "images/image_query.h"
 #include "images/images.h"
 #include "jobs/engine.h"
 #include "layers/lanes.h"
@@ -113,6 +114,9 @@ static int open_directories(struct daemon *d, struct error *err)
     if (file_make_directory(d->config->state_dir, 0700, err) || file_make_directory(d->config->cache_dir, 0700, err) ||
         file_make_directory(d->contexts_directory, 0700, err) || file_make_directory(spool, 0700, err))
         return -1;
+    AUTO_CLOSE int contexts = open(d->contexts_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (contexts < 0 || file_remove_tree(contexts, IMAGE_QUERY_CONTEXT_TEMP, err)) // what a former life left
+        return contexts < 0 ? error_set_errno(err, errno, "cannot open %s", d->contexts_directory) : -1;
     d->spool_dirfd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->spool_dirfd < 0)
         return error_set_errno(err, errno, "cannot open %s", spool);
@@ -270,7 +274,9 @@ static int open_server(struct daemon *d, struct error *err)
                           .images = &d->images,
                           .blobs = d->blobs,
                           .credentials = d->credentials,
-                          .contexts_directory = d->contexts_directory,
+                          .mailbox = d->mailbox,
+                          .stall_ms = c->write_timeout_ms,
+                          .context_bytes_max = c->context_bytes,
                           .started_wall_ms = clock_wall_ms(),
                           .ready = is_ready,
                           .ready_arg = d};

@@ -32,6 +32,7 @@
     X(ERR_EVENTS_EXPIRED,      "events-expired",       410, 1, false, "The events asked for are no longer kept")       \
     X(ERR_TOO_LARGE,           "too-large",            413, 2, false, "Something exceeds its limit")                   \
     X(ERR_UNSUPPORTED_MEDIA,   "unsupported-media-type", 415, 2, false, "The media type is not accepted here")         \
+    X(ERR_RANGE,               "range-not-satisfiable", 416, 2, false, "The range lies outside the content")           \
     X(ERR_MISDIRECTED,         "misdirected",          421, 3, false, "The Host header does not name this daemon")     \
     X(ERR_IDEMPOTENCY,         "idempotency-mismatch", 422, 2, false, "The idempotency key was used for another body") \
     X(ERR_AUTH_REQUIRED,       "auth-required",        422, 4, false, "The job needs its credentials again")           \

@@ -62,6 +62,23 @@ void answer_problem(struct answer *answer, const struct error *err)
         reply_problem(request, err);
 }
 
+static ssize_t read_nothing(void *arg, char *buffer, size_t max)
+{
+    (void)arg, (void)buffer, (void)max;
+    return -1;
+}
+
+static void close_nothing(void *arg)
+{
+    (void)arg;
+}
+
+void answer_head(struct request *request, const char *content_type, int64_t size)
+{
+    static const struct stream_ops ops = {.read = read_nothing, .close = close_nothing};
+    reply_stream(request, 200, content_type, size, &ops, NULL);
+}
+
 void answer_value(void *answer, json_t *take, const struct error *err)
 {
     if (err)

@@ -23,6 +23,8 @@ void answer_on_gone(struct answer *answer, void (*gone)(void *arg), void *arg);
 void answer_free(struct answer *answer);
 void answer_json(struct answer *answer, int status, json_t *take);
 void answer_problem(struct answer *answer, const struct error *err);
+// The reply to a HEAD: as of a GET whose body has `size` bytes (-1: not known).
+void answer_head(struct request *request, const char *content_type, int64_t size);
 // The callback of engine_get and its like: 200 with the value, or the problem.
 void answer_value(void *answer, json_t *take, const struct error *err);
 

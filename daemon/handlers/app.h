@@ -17,7 +17,9 @@ struct app {
     struct image_context *images; // checks specs, answers queries
     struct blob_store *blobs;
     struct credentials *credentials;
-    const char *contexts_directory; // uploaded build contexts
+    struct mailbox *mailbox;        // for bodies that stream out
+    int64_t stall_ms;               // a client that takes nothing of one for so long is cut off
+    int64_t context_bytes_max;      // of one uploaded build context
     int64_t started_wall_ms;
     bool (*ready)(void *arg, struct error *err); // for /readyz; NULL: ready
     void *ready_arg;

@@ -31,6 +31,20 @@ void image_inspect(struct request *request, void *app);
 void image_manifest_get(struct request *request, void *app);
 void image_config_get(struct request *request, void *app);
 void image_tags(struct request *request, void *app);
+void image_manifest_head(struct request *request, void *app);
+void image_manifest_put(struct request *request, void *app);
+void image_manifest_delete(struct request *request, void *app);
+void image_referrers(struct request *request, void *app);
+void image_blob_get(struct request *request, void *app);
+void image_blob_head(struct request *request, void *app);
+void image_blob_post(struct request *request, void *app);
+void image_blob_delete(struct request *request, void *app);
+void image_mount(struct request *request, void *app);
+void image_archive(struct request *request, void *app);
+void context_put(struct request *request, void *app);
+void context_head(struct request *request, void *app);
+void catalog_get(struct request *request, void *app);
+void credential_check(struct request *request, void *app);
 
 // The names of what this daemon can do, for `/` and `/v1/version`. New reference.
 json_t *version_features(void);

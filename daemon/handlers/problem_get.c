@@ -43,6 +43,7 @@ static const struct advice advices[] = {
      "Older events are no longer kept. Go on from `oldest_seq`, or get the job for its present state."},
     {ERR_TOO_LARGE, "Something exceeds its limit; the detail names it."},
     {ERR_UNSUPPORTED_MEDIA, "The route does not take a body of this Content-Type."},
+    {ERR_RANGE, "The Range header asks for bytes behind the end; Content-Range of the answer tells the size."},
     {ERR_MISDIRECTED,
      "The Host header must be localhost, 127.0.0.1 or [::1] with the daemon's port, or a configured name."},
     {ERR_IDEMPOTENCY, "Use a new Idempotency-Key for a new job; the same key means the same job."},

@@ -3,6 +3,14 @@
 // The route table: what api/openapi.yaml promises, and nothing else (a test compares the two, both ways).
 #include "handlers/app.h"
 #include "handlers/operations.h"
+#include "oci/manifest.h"
+
+static const char *const manifests[] = {MEDIA_OCI_MANIFEST, MEDIA_OCI_INDEX, MEDIA_DOCKER_MANIFEST, MEDIA_DOCKER_LIST, NULL};
+static const char *const bytes[] = {"application/octet-stream", NULL};
+// Whatever clients call a tar; the bytes tell which compression it has.
+static const char *const tars[] = {"application/x-tar", "application/tar", "application/octet-stream", "application/gzip",
+                                   "application/x-gzip", "application/zstd", "application/x-zstd", "application/x-bzip2",
+                                   "application/x-xz", NULL};
 
 const struct route app_routes[] = {
     {"GET", "/", "getRoot", RIGHT_READ, BODY_NONE, NULL, 0, root_get},
@@ -29,6 +37,20 @@ const struct route app_routes[] = {
     {"GET", "/v1/images/manifest", "getManifest", RIGHT_READ, BODY_NONE, NULL, 0, image_manifest_get},
     {"GET", "/v1/images/config", "getImageConfig", RIGHT_READ, BODY_NONE, NULL, 0, image_config_get},
     {"GET", "/v1/images/tags", "listTags", RIGHT_READ, BODY_NONE, NULL, 0, image_tags},
+    {"HEAD", "/v1/images/manifest", "headManifest", RIGHT_READ, BODY_NONE, NULL, 0, image_manifest_head},
+    {"PUT", "/v1/images/manifest", "putManifest", RIGHT_SUBMIT, BODY_BYTES, manifests, MANIFEST_BYTES_MAX, image_manifest_put},
+    {"DELETE", "/v1/images/manifest", "deleteManifest", RIGHT_SUBMIT, BODY_NONE, NULL, 0, image_manifest_delete},
+    {"GET", "/v1/images/referrers", "listReferrers", RIGHT_READ, BODY_NONE, NULL, 0, image_referrers},
+    {"GET", "/v1/images/blob", "getBlob", RIGHT_READ, BODY_NONE, NULL, 0, image_blob_get},
+    {"HEAD", "/v1/images/blob", "headBlob", RIGHT_READ, BODY_NONE, NULL, 0, image_blob_head},
+    {"POST", "/v1/images/blob", "postBlob", RIGHT_SUBMIT, BODY_STREAM, bytes, 0, image_blob_post},
+    {"DELETE", "/v1/images/blob", "deleteBlob", RIGHT_SUBMIT, BODY_NONE, NULL, 0, image_blob_delete},
+    {"POST", "/v1/images/mount", "mountBlob", RIGHT_SUBMIT, BODY_NONE, NULL, 0, image_mount},
+    {"GET", "/v1/images/archive", "getArchive", RIGHT_READ, BODY_NONE, NULL, 0, image_archive},
+    {"PUT", "/v1/contexts/{digest}", "putContext", RIGHT_SUBMIT, BODY_STREAM, tars, 0, context_put},
+    {"HEAD", "/v1/contexts/{digest}", "headContext", RIGHT_READ, BODY_NONE, NULL, 0, context_head},
+    {"GET", "/v1/catalog", "getCatalog", RIGHT_READ, BODY_NONE, NULL, 0, catalog_get},
+    {"POST", "/v1/credentials/check", "checkCredentials", RIGHT_SUBMIT, BODY_JSON, NULL, 0, credential_check},
     {0},
 };
 

@@ -11,7 +11,8 @@
 json_t *version_features(void)
 {
     static const char *const features[] = {"jobs", "events",          "events-sse", "events-text",
-                                           "wait", "idempotency-key", "cache",      "credentials"};
+                                           "wait", "idempotency-key", "cache",      "credentials",
+                                           "images", "blobs",           "archives",   "contexts"};
     json_t *list = json_array();
     for (const struct job_ops *const *kind = image_job_kinds; *kind; kind++)
         json_array_append_new(list, json_sprintf("job-%s", (*kind)->kind));

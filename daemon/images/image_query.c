@@ -1,171 +1,194 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading queries. Each is one function of a worker over an endpoint.
+// Makes and ends queries. What can be judged from the request alone is judged here, on the loop: a reference, a platform, a
+// digest where one is needed. Called by handlers; the runs stand in image_query_*.c.
 #include "images/image_query.h"
 
+#include <string.h>
+
+#include "base/id.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "images/endpoint.h"
+#include "images/image_query_room.h"
 #include "images/target.h"
 
-enum { CONFIG_BYTES_MAX = 8 << 20 };
-
-struct image_query {
-    struct step base;
-    struct endpoint endpoint;
-    struct platform platform;   // wanted, if has_platform
-    bool has_platform;
-    struct image_answer answer;
-};
+enum names { NAMES_IMAGE, NAMES_REPOSITORY, NAMES_BLOB, NAMES_BLOB_OR_REPOSITORY, NAMES_REGISTRY, NAMES_DIGEST };
 
 static void query_free(struct step *step)
 {
-    struct image_query *query = (struct image_query *)step;
+    struct image_query *query = image_query_of(step);
     endpoint_fini(&query->endpoint);
     platform_clear(&query->platform);
     json_decref(query->answer.value);
     free(query->answer.bytes);
     free(query->answer.media_type);
+    free(query->text);
+    free(query->artifact_type);
+    free(query->from);
+    free(query->media_type);
+    free(query->range);
+    free(query->bytes);
+    pipe_unref(query->in);
+    pipe_unref(query->out);
     free(query);
 }
+
+#define KIND(what, names) {{.run = (what), .free = query_free}, (names)}
+
+static const struct kind {
+    struct step_ops ops;
+    enum names names;
+} kinds[] = {
+    [IMAGE_QUERY_INSPECT] = KIND(image_query_inspect, NAMES_IMAGE),
+    [IMAGE_QUERY_MANIFEST] = KIND(image_query_manifest, NAMES_IMAGE),
+    [IMAGE_QUERY_MANIFEST_HEAD] = KIND(image_query_manifest_head, NAMES_IMAGE),
+    [IMAGE_QUERY_MANIFEST_PUT] = KIND(image_query_manifest_put, NAMES_REPOSITORY),
+    [IMAGE_QUERY_MANIFEST_DELETE] = KIND(image_query_manifest_delete, NAMES_REPOSITORY),
+    [IMAGE_QUERY_CONFIG] = KIND(image_query_config, NAMES_IMAGE),
+    [IMAGE_QUERY_TAGS] = KIND(image_query_tags, NAMES_REPOSITORY),
+    [IMAGE_QUERY_REFERRERS] = KIND(image_query_referrers, NAMES_REPOSITORY),
+    [IMAGE_QUERY_CATALOG] = KIND(image_query_catalog, NAMES_REGISTRY),
+    [IMAGE_QUERY_BLOB] = KIND(image_query_blob_get, NAMES_BLOB),
+    [IMAGE_QUERY_BLOB_HEAD] = KIND(image_query_blob_head, NAMES_BLOB),
+    [IMAGE_QUERY_BLOB_PUT] = KIND(image_query_blob_put, NAMES_BLOB_OR_REPOSITORY),
+    [IMAGE_QUERY_BLOB_DELETE] = KIND(image_query_blob_delete, NAMES_BLOB),
+    [IMAGE_QUERY_BLOB_MOUNT] = KIND(image_query_blob_mount, NAMES_BLOB),
+    [IMAGE_QUERY_ARCHIVE] = KIND(image_query_archive, NAMES_IMAGE),
+    [IMAGE_QUERY_CONTEXT_PUT] = KIND(image_query_context_put, NAMES_DIGEST),
+    [IMAGE_QUERY_CONTEXT_HEAD] = KIND(image_query_context_head, NAMES_DIGEST),
+    [IMAGE_QUERY_CREDENTIALS] = KIND(image_query_credentials, NAMES_REGISTRY),
+};
 
 const struct image_answer *image_query_answer(const struct step *step)
 {
     return &((const struct image_query *)step)->answer;
 }
 
-// The manifest that the reference names; of an index the child for the platform, if one is wanted.
-static int resolve(struct image_query *query, struct manifest *ret, struct error *err)
+struct registry_scope image_query_scope(struct image_query *query)
 {
-    if (endpoint_open(&query->endpoint, false, &query->base, err) ||
-        endpoint_manifest(&query->endpoint, NULL, NULL, &query->base, ret, err))
+    return endpoint_scope(&query->endpoint, &query->base);
+}
+
+int image_query_not_found(struct error *err)
+{
+    if (err->code == ERR_BLOB_UNKNOWN)
+        err->code = ERR_IMAGE_NOT_FOUND;
+    return -1;
+}
+
+// A registry is named as the first part of a reference is; what would be taken for a name on Docker Hub is none.
+static int parse_registry(const char *text, struct location *ret, struct error *err)
+{
+    AUTO_FREE char *probe = mem_printf("%s/x/y", text);
+    CLEANUP(error_clear) struct error why = ERROR_INIT;
+    if (!strchr(text, '/') && !location_parse(ret, probe, &why)) {
+        if (ret->kind == LOCATION_REGISTRY && str_equal(ret->ref.repository, "x/y"))
+            return 0;
+        location_clear(ret);
+    }
+    AUTO_FREE char *quoted = str_quote(text, 80);
+    error_set(err, ERR_REFERENCE_INVALID, "\"%s\" is not the name of a registry", quoted);
+    error_hint(err, "Write a host, with a port if it has one: docker.io, reg.example.com, localhost:5000.");
+    return -1;
+}
+
+static int check_registry_location(const struct location *where, enum names names, struct error *err)
+{
+    if (where->kind != LOCATION_REGISTRY)
+        return error_set(err, ERR_INVALID_REQUEST, "the query parameter ref must name a repository of a registry here");
+    if (names == NAMES_BLOB && !digest_known(&where->ref.digest))
+        return error_set(err, ERR_REFERENCE_INVALID, "a blob is named by its digest: ?ref=registry/name@sha256:...");
+    if (names != NAMES_REPOSITORY && where->ref.tag)
+        return error_set(err, ERR_REFERENCE_INVALID, "a blob has no tag: ?ref=registry/name@sha256:...");
+    return 0;
+}
+
+static int parse_where(const struct image_context *context, const struct image_request *request, struct location *ret,
+                       struct error *err)
+{
+    enum names names = kinds[request->kind].names;
+    if (names == NAMES_REGISTRY)
+        return parse_registry(request->ref, ret, err);
+    if (target_decode_location(ret, request->ref, "", context->build_roots, false, err))
         return -1;
-    if (!ret->is_index || !query->has_platform)
+    if (names == NAMES_IMAGE || !check_registry_location(ret, names, err))
         return 0;
-    const struct descriptor *child = manifest_find_platform(ret, &query->platform, err);
-    struct manifest found;
-    int result = child ? endpoint_manifest(&query->endpoint, NULL, child, &query->base, &found, err) : -1;
-    manifest_clear(ret);
-    if (!result)
-        manifest_move(ret, &found);
-    return result;
+    location_clear(ret);
+    return -1;
 }
 
-static json_t *descriptors_to_json(const struct descriptor *items, size_t count)
+// "registry/name" of the same registry is understood, too.
+static int take_from(struct image_query *query, const char *from, struct error *err)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, descriptor_to_json(&items[i]));
-    return list;
-}
-
-static int add_config(struct image_query *query, const struct manifest *manifest, struct error *err)
-{
-    size_t len;
-    AUTO_FREE char *bytes = endpoint_read(&query->endpoint, &manifest->config, CONFIG_BYTES_MAX, &query->base, &len, err);
-    json_t *config = bytes ? json_parse(bytes, len, &json_limits_config, err) : NULL;
-    if (!config)
-        return error_wrap(err, "image config");
-    const char *os = json_get_string(config, "os"), *architecture = json_get_string(config, "architecture");
-    const char *variant = json_get_string(config, "variant");
-    AUTO_FREE char *platform = mem_printf("%s/%s%s%s", os ? os : "unknown", architecture ? architecture : "unknown",
-                                          variant ? "/" : "", variant ? variant : "");
-    json_object_set_new(query->answer.value, "platform", json_string(platform));
-    json_object_set_new(query->answer.value, "config", config);
+    const struct reference *ref = &query->endpoint.where.ref;
+    size_t host_len = strlen(ref->registry);
+    if (str_starts(from, ref->registry) && from[host_len] == '/')
+        from += host_len + 1;
+    if (!reference_repository_valid(from)) {
+        AUTO_FREE char *quoted = str_quote(from, 80);
+        return error_set(err, ERR_REFERENCE_INVALID, "from=\"%s\" is not the name of a repository", quoted);
+    }
+    query->from = mem_strdup(from);
     return 0;
 }
 
-static int inspect_run(struct step *step, struct error *err)
+static int take_format(struct image_query *query, const char *format, struct error *err)
 {
-    struct image_query *query = (struct image_query *)step;
-    struct manifest manifest;
-    if (resolve(query, &manifest, err))
-        return -1;
-    AUTO_FREE char *ref = location_format(&query->endpoint.where);
-    json_decref(query->answer.value); // of a run that failed half-way
-    query->answer.value = json_pack("{s:s, s:s, s:s, s:I}", "ref", ref, "digest", manifest.digest.text, "media_type",
-                             manifest.media_type, "size", (json_int_t)manifest.len);
-    int result = 0;
-    if (manifest.is_index)
-        json_object_set_new(query->answer.value, "manifests", descriptors_to_json(manifest.children, manifest.n_children));
+    if (str_equal(format, "oci-archive"))
+        query->format = LOCATION_OCI_ARCHIVE;
+    else if (str_equal(format, "docker-archive"))
+        query->format = LOCATION_DOCKER_ARCHIVE;
     else
-        json_object_set_new(query->answer.value, "layers", descriptors_to_json(manifest.layers, manifest.n_layers));
-    if (!manifest.is_index && manifest_is_image(&manifest))
-        result = add_config(query, &manifest, err);
-    json_object_set_new(query->answer.value, "annotations",
-                        manifest.annotations ? json_incref(manifest.annotations) : json_object());
-    manifest_clear(&manifest);
-    return result;
-}
-
-static int manifest_run(struct step *step, struct error *err)
-{
-    struct image_query *query = (struct image_query *)step;
-    struct manifest manifest;
-    if (resolve(query, &manifest, err))
-        return -1;
-    query->answer.bytes = mem_take(manifest.bytes);
-    query->answer.len = manifest.len;
-    query->answer.media_type = mem_strdup(manifest.media_type);
-    query->answer.digest = manifest.digest;
-    manifest_clear(&manifest);
+        return error_set(err, ERR_INVALID_REQUEST, "the query parameter format must be oci-archive or docker-archive");
     return 0;
 }
 
-// Of an index without platform, the daemon's own platform is meant.
-static int config_run(struct step *step, struct error *err)
+static int take_members(struct image_query *query, const struct image_request *request, struct error *err)
 {
-    struct image_query *query = (struct image_query *)step;
-    struct manifest manifest;
-    if (!query->has_platform)
-        platform_default(&query->platform);
-    query->has_platform = true;
-    if (resolve(query, &manifest, err))
+    query->has_platform = request->platform != NULL;
+    query->artifact_type = mem_strdup_null(request->artifact_type);
+    query->media_type = mem_strdup_null(request->media_type);
+    query->range = mem_strdup_null(request->range);
+    query->bytes = mem_dup(request->len ? request->bytes : "", request->len);
+    query->len = request->len;
+    query->in_bytes = request->in_bytes;
+    query->in_bytes_max = request->in_bytes_max;
+    if (request->platform && platform_parse(&query->platform, request->platform, err))
         return -1;
-    query->answer.bytes = endpoint_read(&query->endpoint, &manifest.config, CONFIG_BYTES_MAX, step, &query->answer.len, err);
-    query->answer.media_type = mem_strdup(manifest.config.media_type);
-    query->answer.digest = manifest.config.digest;
-    manifest_clear(&manifest);
-    return query->answer.bytes ? 0 : -1;
+    if (request->from && take_from(query, request->from, err))
+        return -1;
+    return request->kind == IMAGE_QUERY_ARCHIVE ? take_format(query, request->format, err) : 0;
 }
 
-static int tags_run(struct step *step, struct error *err)
-{
-    struct image_query *query = (struct image_query *)step;
-    if (!endpoint_is_registry(&query->endpoint))
-        return error_set(err, ERR_INVALID_REQUEST, "tags are listed for repositories of registries only");
-    struct registry_scope scope = endpoint_scope(&query->endpoint, step);
-    json_t *tags = registry_tags(&scope, err);
-    if (!tags)
-        return -1;
-    query->answer.value = json_pack("{s:s, s:o}", "name", scope.repository, "tags", tags);
-    return 0;
-}
-
-static const struct step_ops kinds[] = {
-    [IMAGE_QUERY_INSPECT] = {inspect_run, NULL, NULL, query_free},
-    [IMAGE_QUERY_MANIFEST] = {manifest_run, NULL, NULL, query_free},
-    [IMAGE_QUERY_CONFIG] = {config_run, NULL, NULL, query_free},
-    [IMAGE_QUERY_TAGS] = {tags_run, NULL, NULL, query_free},
-};
-
-struct step *image_query_new(struct image_context *context, enum image_query_kind kind, const char *ref,
-                             const char *platform, struct error *err)
+static int take_where(struct image_query *query, const struct image_request *request, struct error *err)
 {
     struct location where;
-    if (target_decode_location(&where, ref, "", context->build_roots, false, err))
-        return NULL;
-    struct image_query *query = mem_new(struct image_query);
-    if (platform && platform_parse(&query->platform, platform, err)) {
-        location_clear(&where);
-        free(query);
-        return NULL;
+    if (kinds[request->kind].names == NAMES_DIGEST) {
+        query->text = mem_alloc(ID_LEN + 1);
+        id_new(query->text);
+        return digest_parse(&query->digest, request->ref, err);
     }
-    query->has_platform = platform != NULL;
-    AUTO_FREE char *name = mem_printf("query %s", ref);
-    step_init(&query->base, &kinds[kind], name, NULL);
-    endpoint_init(&query->endpoint, context, &where, NULL);
+    if (parse_where(query->context, request, &where, err))
+        return -1;
+    if (kinds[request->kind].names == NAMES_REGISTRY)
+        query->text = mem_strdup(where.ref.registry);
+    endpoint_init(&query->endpoint, query->context, &where, NULL);
     endpoint_gate(&query->endpoint, &query->base);
     location_clear(&where);
-    return &query->base;
+    return 0;
+}
+
+struct step *image_query_new(struct image_context *context, const struct image_request *request, struct error *err)
+{
+    struct image_query *query = mem_new(struct image_query);
+    AUTO_FREE char *name = mem_printf("query %s", request->ref);
+    step_init(&query->base, &kinds[request->kind].ops, name, NULL);
+    query->context = context;
+    query->answer.size = query->answer.length = -1;
+    query->in = request->in ? pipe_ref(request->in) : NULL;
+    query->out = request->out ? pipe_ref(request->out) : NULL;
+    if (!take_where(query, request, err) && !take_members(query, request, err))
+        return &query->base;
+    step_free(&query->base);
+    return NULL;
 }

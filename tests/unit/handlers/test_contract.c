@@ -95,7 +95,9 @@ static void test_path_parameters(void **state)
             const char *ref = json_get_string(parameter, "$ref");
             const char *in = json_get_string(parameter, "in");
             declared +=
-                (ref && strcmp(ref, "#/components/parameters/JobId") == 0) || (in && strcmp(in, "path") == 0);
+                (ref && (strcmp(ref, "#/components/parameters/JobId") == 0 ||
+                         strcmp(ref, "#/components/parameters/ContextDigest") == 0)) ||
+                (in && strcmp(in, "path") == 0);
         }
         for (const char *at = route->path; (at = strchr(at, '{')) != NULL; at++)
             wanted++;
