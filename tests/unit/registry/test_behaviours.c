@@ -1362,6 +1362,20 @@ static int stop_program(void **state)
     return 0;
 }
 
+// distribution writes its links in place: a push that reads one while another push rewrites it gets DIGEST_INVALID.
+static void a_digest_that_is_blamed_in_vain(void **state)
+{
+    (void)state;
+    CLEANUP(error_clear) struct error err = ERROR_INIT;
+    begin(NULL);
+    push_image(1, "v1");
+    AUTO_FREE char *text = manifest_for(1);
+    fault("manifest-put", "status-400", "{\"code\": \"DIGEST_INVALID\"}");
+    assert_int_equal(push_manifest(text, "v2", &err), -1);
+    assert_int_equal(err.code, ERR_DIGEST_MISMATCH);
+    assert_true(err.retryable); // what the job does: again
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1435,6 +1449,7 @@ int main(void)
         cmocka_unit_test(sessions_that_are_kept),
         cmocka_unit_test(chunks_from_a_registry),
         cmocka_unit_test(counts_of_requests),
+        cmocka_unit_test(a_digest_that_is_blamed_in_vain),
     };
     return cmocka_run_group_tests(tests, start_program, stop_program);
 }
