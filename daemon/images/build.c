@@ -64,7 +64,8 @@ static void prepare(struct build_plan *plan, const json_t *auth, const json_t *c
                                                           .context = plan->context,
                                                           .targets = &spec->targets,
                                                           .auth = auth,
-                                                          .auth_set = plan->auth});
+                                                          .auth_set = plan->auth,
+                                                          .dry_run = spec->dry_run});
 }
 
 static void begin(struct build_plan *plan)

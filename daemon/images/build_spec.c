@@ -72,7 +72,6 @@ static void decode_edits(struct json_reader *r, struct build_spec *spec, const s
         json_read_fail(r, "flatten", "is not supported by this version of drayd");
     if (spec->edits.recompress)
         json_read_fail(r, "recompress", "is not supported by this version of drayd");
-    spec_refuse(r, "dry_run", "false");
 }
 
 static int decode_places(struct build_spec *spec, const char *base, const json_t *targets,
@@ -102,6 +101,7 @@ int build_spec_decode(struct build_spec *ret, const json_t *json, const struct i
     decode_config(&r, ret);
     decode_layers(&r, ret, context);
     decode_edits(&r, ret, context);
+    ret->dry_run = json_read_bool(&r, "dry_run", false);
     if (json_reader_end(&r) || decode_places(ret, base, targets, context, err)) {
         build_spec_clear(ret);
         return -1;

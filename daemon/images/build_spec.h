@@ -26,6 +26,7 @@ struct build_spec {
     struct layer_edits edits;     // of the base's layers
     int64_t created_s;
     enum base_tree base_tree;
+    bool dry_run;
 };
 
 int build_spec_decode(struct build_spec *ret, const json_t *spec, const struct image_context *context,

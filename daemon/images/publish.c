@@ -52,6 +52,9 @@ struct publish *publish_new(const struct publish_options *options)
     p->auth = options->auth_set ? credential_set_ref(options->auth_set) : NULL;
     p->look_first = options->look_first && !options->force;
     p->force = options->force;
+    p->dry_run = options->dry_run;
+    p->item_failed = options->item_failed;
+    p->item_arg = options->item_arg;
     set_identity(p, options->auth);
     size_t n = p->targets->count;
     p->destinations = mem_calloc(n, sizeof(*p->destinations));
@@ -89,6 +92,10 @@ void publish_free(struct publish *p)
         free_blob(p, p->blobs[i]);
     for (size_t i = 0; i < p->n_manifests; i++)
         manifest_clear(&p->manifests[i]);
+    for (size_t i = 0; i < p->n_extra; i++)
+        free(p->extra[i].tag);
+    free(p->extra);
+    json_decref(p->survey);
     free(p->manifests);
     free(p->blobs);
     free(p->destinations);
@@ -133,6 +140,11 @@ static bool all_ready(const struct publish *p)
 void publish_start(struct publish *p)
 {
     p->started = true;
+    if (p->dry_run) {
+        for (size_t i = 0; i < p->n_destinations; i++)
+            p->destinations[i].ready = true;
+        return;
+    }
     publish_submit_prepare(p);
 }
 
@@ -372,9 +384,58 @@ static bool anything_to_tag(const struct publish *p)
     return false;
 }
 
+void publish_add_tag(struct publish *p, const char *tag, size_t manifest)
+{
+    p->extra = mem_realloc(p->extra, (p->n_extra + 1) * sizeof(*p->extra));
+    p->extra[p->n_extra++] = (struct extra_tag){mem_strdup(tag), manifest};
+}
+
+bool publish_done(const struct publish *p)
+{
+    return p->phase == PHASE_DONE || (p->phase == PHASE_TAGS && !p->open_steps);
+}
+
+bool publish_idle(const struct publish *p)
+{
+    return !p->open_steps;
+}
+
+int publish_step_failed(struct publish *p, const struct error *err)
+{
+    p->open_steps--;
+    if (!p->item_failed)
+        return -1;
+    p->item_failed(p->item_arg, err);
+    return 0;
+}
+
+// Everything is in place but the tags.
+static void begin_tags(struct publish *p)
+{
+    p->phase = !anything_to_tag(p) ? PHASE_DONE : p->item_failed ? PHASE_TAGS : PHASE_CHECKPOINT;
+    if (p->phase == PHASE_CHECKPOINT)
+        job_checkpoint(p->job, publish_journal_make(p)); // advance comes again when it is durable
+    if (p->phase == PHASE_TAGS)
+        publish_submit_tags(p);
+}
+
+static void survey(struct publish *p)
+{
+    if (p->phase == PHASE_OPEN && p->sealed) {
+        p->phase = PHASE_SURVEY;
+        publish_submit_survey(p);
+    }
+    if (p->phase == PHASE_SURVEY && !p->open_steps)
+        p->phase = PHASE_DONE;
+}
+
 int publish_advance(struct publish *p, struct error *err)
 {
     (void)err;
+    if (p->dry_run) {
+        survey(p);
+        return 0;
+    }
     if (p->phase == PHASE_OPEN && p->started && all_ready(p))
         p->phase = PHASE_BLOBS;
     if (p->phase == PHASE_BLOBS) {
@@ -386,9 +447,7 @@ int publish_advance(struct publish *p, struct error *err)
         submit_manifests(p);
     }
     if (p->phase == PHASE_MANIFESTS && !p->open_steps && manifests_done(p)) {
-        p->phase = anything_to_tag(p) ? PHASE_CHECKPOINT : PHASE_DONE;
-        if (p->phase == PHASE_CHECKPOINT)
-            job_checkpoint(p->job, publish_journal_make(p)); // advance comes again when it is durable
+        begin_tags(p);
         return 0;
     }
     if (p->phase == PHASE_CHECKPOINT) {
@@ -402,6 +461,8 @@ json_t *publish_result(struct publish *p)
 {
     if (!p->n_manifests)
         return NULL;
+    if (p->dry_run)
+        return publish_survey_result(p);
     const struct manifest *root = publish_root(p, 0);
     json_t *refs = json_array();
     for (size_t t = 0; t < p->targets->count; t++) {

@@ -36,6 +36,11 @@ struct publish_options {
     struct credential_set *auth_set;
     bool look_first;                // a copy: the target may well have it all already, so ask for its tag
     bool force;                     // upload blobs that exist
+    bool dry_run;                   // look only: what is where, what would be sent. Nothing is opened for writing
+    // One item of a batch: called on the loop with the error of a step that failed for good, which then does not end the job.
+    // Without a journal of its own. NULL: the only thing that the job does.
+    void (*item_failed)(void *arg, const struct error *err);
+    void *item_arg;
 };
 
 struct publish *publish_new(const struct publish_options *options);
@@ -53,7 +58,12 @@ void publish_plan(struct publish *publish, bool estimated);
 // base: what a later attempt should know of the inputs (journalled with the tags), or NULL; takes the reference.
 int publish_seal(struct publish *publish, struct manifest *manifests, size_t count, const size_t *root_of_target,
                  json_t *inputs, struct error *err);
+// One more tag at every destination, of a manifest among those that were sealed: what refers to an image by a tag made of its
+// digest goes along in this way. After publish_seal.
+void publish_add_tag(struct publish *publish, const char *tag, size_t manifest);
 int publish_advance(struct publish *publish, struct error *err);
+bool publish_done(const struct publish *publish); // nothing is left to do
+bool publish_idle(const struct publish *publish); // no step is under way
 // Does a checkpoint of an earlier attempt leave only the tags to do? Not if a target is an archive, whose blobs went with
 // that attempt: then everything is done again, from the inputs that the checkpoint names.
 bool publish_can_resume(const struct publish *publish, const json_t *checkpoint);

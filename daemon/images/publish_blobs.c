@@ -226,10 +226,16 @@ static void blob_free(struct step *step)
     free(self);
 }
 
-static const struct step_ops blob_ops = {blob_run, blob_done, blob_joined, blob_free};
+static int blob_failed(struct step *step, struct job *job, const struct error *err)
+{
+    (void)job;
+    return publish_step_failed(((struct blob_step *)step)->publish, err);
+}
+
+static const struct step_ops blob_ops = {blob_run, blob_done, blob_joined, blob_free, blob_failed};
 
 // A repository of the same registry that should have the blob: where the image comes from, else what the graph remembers.
-static char *mount_candidate(const struct publish *p, const struct blob *blob, const struct destination *d)
+char *publish_mount_candidate(const struct publish *p, const struct blob *blob, const struct destination *d)
 {
     if (!endpoint_is_registry(&d->endpoint))
         return NULL;
@@ -245,29 +251,31 @@ static char *mount_candidate(const struct publish *p, const struct blob *blob, c
     return mem_strdup(known + strlen(to->registry) + 1);
 }
 
-// The source repository is the destination: what its manifest names is there.
+// The source repository is the destination: what its manifest names is there. Only the bytes of foreign layers may lie elsewhere.
 static bool is_in_place(const struct blob *blob, const struct destination *d)
 {
-    return blob->what.from && str_equal(blob->what.from->key, d->endpoint.key);
+    return blob->what.from && !blob->what.descriptor.urls && str_equal(blob->what.from->key, d->endpoint.key);
+}
+
+// The reason for which nothing has to be asked; NULL: there is none.
+const char *publish_why_known(const struct publish *p, const struct blob *blob, const struct destination *d)
+{
+    if (d->complete)
+        return "the tag is there already";
+    if (p->force || d->healed)
+        return NULL;
+    if (is_in_place(blob, d))
+        return "same repository";
+    if (endpoint_is_registry(&d->endpoint) &&
+        blob_graph_has(p->context->graph, p->identity, d->endpoint.key, &blob->what.descriptor.digest))
+        return "known";
+    return NULL;
 }
 
 void publish_settle_known(struct publish *p, struct blob *blob)
 {
-    const struct digest *digest = &blob->what.descriptor.digest;
     for (size_t i = 0; i < p->n_destinations; i++) {
-        struct destination *d = &p->destinations[i];
-        if (blob->how[i] != HOW_PENDING)
-            continue;
-        const char *why = NULL;
-        if (d->complete)
-            why = "the tag is there already";
-        else if (p->force || d->healed)
-            continue;
-        else if (is_in_place(blob, d))
-            why = "same repository";
-        else if (endpoint_is_registry(&d->endpoint) &&
-                 blob_graph_has(p->context->graph, p->identity, d->endpoint.key, digest))
-            why = "known";
+        const char *why = blob->how[i] == HOW_PENDING ? publish_why_known(p, blob, &p->destinations[i]) : NULL;
         if (!why)
             continue;
         settle(p, blob, i, HOW_KNOWN);
@@ -300,7 +308,7 @@ static struct blob_step *make_step(struct publish *p, struct blob *blob, size_t 
         if (blob->how[i] != HOW_PENDING)
             continue;
         self->force |= d->healed;
-        self->mounts[self->count] = self->force ? NULL : mount_candidate(p, blob, d);
+        self->mounts[self->count] = self->force ? NULL : publish_mount_candidate(p, blob, d);
         self->destinations[self->count++] = i;
         endpoint_gate(&d->endpoint, &self->base);
     }

@@ -32,7 +32,13 @@ struct destination {
     struct digest *found;    // per target of this destination: what its tag points at; all-zero: nothing
 };
 
-enum phase { PHASE_OPEN, PHASE_BLOBS, PHASE_MANIFESTS, PHASE_CHECKPOINT, PHASE_TAGS, PHASE_DONE };
+// A tag that goes along (publish_add_tag).
+struct extra_tag {
+    char *tag;
+    size_t manifest;
+};
+
+enum phase { PHASE_OPEN, PHASE_SURVEY, PHASE_BLOBS, PHASE_MANIFESTS, PHASE_CHECKPOINT, PHASE_TAGS, PHASE_DONE };
 
 struct publish {
     struct job *job;
@@ -40,7 +46,13 @@ struct publish {
     const struct targets *targets;
     struct credential_set *auth;
     char identity[17];       // whose knowledge of blob locations counts
-    bool look_first, force, started, planned, sealed;
+    bool look_first, force, dry_run, started, planned, sealed;
+    void (*item_failed)(void *arg, const struct error *err);
+    void *item_arg;
+    struct extra_tag *extra;
+    size_t n_extra;
+    json_t *survey;          // of a dry run: rows of the plan
+    int64_t survey_bytes, survey_requests;
     enum phase phase;
     struct destination *destinations;
     size_t n_destinations;
@@ -62,7 +74,18 @@ size_t publish_first_target(const struct publish *p, size_t destination);
 void publish_blob_state(struct publish *p, const struct blob *blob, size_t destination, const char *state,
                         const char *why);
 
+// The loop's answer to a step that failed for good.
+int publish_step_failed(struct publish *p, const struct error *err);
+// marks[i]: does manifest i belong to the destination? Any thread, once sealed.
+void publish_mark_reachable(const struct publish *p, size_t destination, bool *marks);
+
+// publish_survey.c
+void publish_submit_survey(struct publish *p);
+json_t *publish_survey_result(struct publish *p);
+
 // publish_blobs.c
+char *publish_mount_candidate(const struct publish *p, const struct blob *blob, const struct destination *d);
+const char *publish_why_known(const struct publish *p, const struct blob *blob, const struct destination *d);
 void publish_submit_blob(struct publish *p, struct blob *blob);
 bool publish_blobs_done(const struct publish *p);
 void publish_settle_known(struct publish *p, struct blob *blob);

@@ -24,6 +24,11 @@ json_t *publish_journal_make(struct publish *p)
     }
     json_t *checkpoint = json_pack("{s:s, s:o, s:o, s:o, s:O}", "phase", "tags", "manifests", manifests, "roots", roots,
                                    "complete", complete, "layers", p->layers);
+    json_t *extra = json_array();
+    for (size_t i = 0; i < p->n_extra; i++)
+        json_array_append_new(extra, json_pack("{s:s, s:I}", "tag", p->extra[i].tag, "manifest",
+                                               (json_int_t)p->extra[i].manifest));
+    json_object_set_new(checkpoint, "extra", extra);
     if (p->inputs)
         json_object_set(checkpoint, "inputs", p->inputs);
     return checkpoint;
@@ -60,6 +65,15 @@ int publish_journal_read(struct publish *p, const json_t *checkpoint, struct err
             p->destinations[p->destination_of_target[t]].complete = true;
     }
     p->layers = json_incref(json_object_get(checkpoint, "layers"));
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(checkpoint, "extra"), i, row)
+    {
+        int64_t manifest = json_get_int(row, "manifest", -1);
+        if (manifest < 0 || (size_t)manifest >= count || !json_get_string(row, "tag"))
+            return error_set(err, ERR_INTERNAL, "the journal of the job is damaged");
+        publish_add_tag(p, json_get_string(row, "tag"), (size_t)manifest);
+    }
     return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/table.h"
 #include "images/publish_internal.h"
 
 struct destination_step {
@@ -13,6 +14,7 @@ struct destination_step {
     struct publish *publish;
     size_t destination;
     size_t target;            // tag steps
+    const struct extra_tag *extra; // tag steps: this one instead of a target; or NULL
     struct digest *found;     // look and prepare steps: per target of the destination
     bool blob_unknown;        // result: the registry misses a blob that it was said to have
 };
@@ -27,6 +29,12 @@ static void destination_free(struct step *step)
     struct destination_step *self = (struct destination_step *)step;
     free(self->found);
     free(self);
+}
+
+static int destination_failed(struct step *step, struct job *job, const struct error *err)
+{
+    (void)job;
+    return publish_step_failed(((struct destination_step *)step)->publish, err);
 }
 
 static struct destination_step *make_step(struct publish *p, const struct step_ops *ops, const char *what,
@@ -89,7 +97,7 @@ static int prepare_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops prepare_ops = {prepare_run, prepare_done, NULL, destination_free};
+static const struct step_ops prepare_ops = {prepare_run, prepare_done, NULL, destination_free, destination_failed};
 
 static bool needs_preparing(const struct publish *p, const struct destination *d)
 {
@@ -130,7 +138,7 @@ static int look_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops look_ops = {look_run, look_done, NULL, destination_free};
+static const struct step_ops look_ops = {look_run, look_done, NULL, destination_free, destination_failed};
 
 void publish_submit_look(struct publish *p, size_t destination)
 {
@@ -147,16 +155,91 @@ static bool is_root(const struct publish *p, const struct destination *d, size_t
     return false;
 }
 
+static void mark_number(const struct publish *p, const struct table *by_digest, const struct digest *digest, bool *marks)
+{
+    const struct manifest *m = table_find(by_digest, digest->text);
+    if (m)
+        marks[m - p->manifests] = true;
+}
+
+// Children stand before parents, so one pass from the end follows them all down.
+static void mark_children(const struct publish *p, const struct table *by_digest, bool *marks)
+{
+    for (size_t i = p->n_manifests; i-- > 0;)
+        for (size_t k = 0; marks[i] && k < p->manifests[i].n_children; k++)
+            mark_number(p, by_digest, &p->manifests[i].children[k].digest, marks);
+}
+
+// What refers to a manifest that is marked; true if there was something new.
+static bool mark_referrers(const struct publish *p, const struct table *by_digest, bool *marks)
+{
+    bool more = false;
+    for (size_t i = 0; i < p->n_manifests; i++) {
+        const struct manifest *m = &p->manifests[i];
+        const struct manifest *subject = m->has_subject ? table_find(by_digest, m->subject.digest.text) : NULL;
+        if (marks[i] || !subject || !marks[subject - p->manifests])
+            continue;
+        marks[i] = more = true;
+    }
+    return more;
+}
+
+void publish_mark_reachable(const struct publish *p, size_t destination, bool *marks)
+{
+    const struct destination *d = &p->destinations[destination];
+    struct table *by_digest = table_new();
+    for (size_t i = 0; i < p->n_manifests; i++)
+        table_put(by_digest, p->manifests[i].digest.text, &p->manifests[i]);
+    for (size_t k = 0; k < d->n_targets; k++)
+        marks[p->root_of_target[d->targets[k]]] = true;
+    for (size_t i = 0; i < p->n_extra; i++)
+        marks[p->extra[i].manifest] = true;
+    do
+        mark_children(p, by_digest, marks);
+    while (mark_referrers(p, by_digest, marks));
+    table_free(by_digest);
+}
+
 // One tag of one repository: the manifest and its tag are put by one request, and nothing else can be left behind.
+static bool one_put_is_enough(const struct publish *p, const struct destination *d)
+{
+    return p->n_destinations == 1 && d->n_targets == 1 && endpoint_is_registry(&d->endpoint);
+}
+
 bool publish_needs_digest_push(const struct publish *p, size_t destination)
 {
     const struct destination *d = &p->destinations[destination];
-    if (!endpoint_is_registry(&d->endpoint) || p->n_destinations > 1)
+    if (!one_put_is_enough(p, d))
         return true;
+    AUTO_FREE bool *marks = mem_calloc(p->n_manifests, sizeof(*marks));
+    publish_mark_reachable(p, destination, marks);
     for (size_t i = 0; i < p->n_manifests; i++)
-        if (!is_root(p, d, i))
+        if (marks[i] && !is_root(p, d, i))
             return true;
-    return d->n_targets > 1;
+    return false;
+}
+
+// A manifest with a subject is to be found from it: registries without the referrers API keep a tag for that, layouts an entry
+// of their index.
+static int make_found(const struct destination *d, const struct manifest *manifest, struct step *step,
+                      struct error *err)
+{
+    if (!manifest->has_subject)
+        return 0;
+    if (!endpoint_is_registry(&d->endpoint))
+        return d->endpoint.where.kind == LOCATION_DOCKER_ARCHIVE
+                   ? 0
+                   : endpoint_push_manifest(&d->endpoint, "", manifest, step, err);
+    struct registry_scope scope = endpoint_scope(&d->endpoint, step);
+    return registry_referrers_add(&scope, manifest, err);
+}
+
+static int push_by_digest(const struct destination *d, const struct manifest *manifest, struct step *step,
+                          struct error *err)
+{
+    if (monitor_check(&step->monitor, err) || endpoint_push_manifest(&d->endpoint, NULL, manifest, step, err))
+        return -1;
+    return make_found(d, manifest, step, err);
 }
 
 static int manifests_run(struct step *step, struct error *err)
@@ -164,11 +247,12 @@ static int manifests_run(struct step *step, struct error *err)
     struct destination_step *self = (struct destination_step *)step;
     const struct publish *p = self->publish;
     const struct destination *d = destination_of(self);
-    bool only_children = p->n_destinations == 1 && d->n_targets == 1 && endpoint_is_registry(&d->endpoint);
+    AUTO_FREE bool *marks = mem_calloc(p->n_manifests, sizeof(*marks));
+    publish_mark_reachable(p, self->destination, marks);
     for (size_t i = 0; i < p->n_manifests; i++) {
-        if ((only_children && is_root(p, d, i)) || monitor_check(&step->monitor, err))
+        if (!marks[i] || (one_put_is_enough(p, d) && is_root(p, d, i)))
             continue;
-        if (endpoint_push_manifest(&d->endpoint, NULL, &p->manifests[i], step, err))
+        if (push_by_digest(d, &p->manifests[i], step, err))
             break;
     }
     if (err->code == ERR_BLOB_UNKNOWN && !d->healed) {
@@ -203,7 +287,7 @@ static int manifests_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops manifests_ops = {manifests_run, manifests_done, NULL, destination_free};
+static const struct step_ops manifests_ops = {manifests_run, manifests_done, NULL, destination_free, destination_failed};
 
 void publish_submit_manifests(struct publish *p, size_t destination)
 {
@@ -212,9 +296,18 @@ void publish_submit_manifests(struct publish *p, size_t destination)
 
 static int tag_one(struct destination_step *self, size_t target, struct error *err)
 {
-    const struct target *to = &self->publish->targets->items[target];
-    return endpoint_push_manifest(&destination_of(self)->endpoint, endpoint_tag(&to->where),
-                                  publish_root(self->publish, target), &self->base, err);
+    const struct publish *p = self->publish;
+    const struct destination *d = destination_of(self);
+    const struct manifest *root = publish_root(p, target);
+    if (endpoint_push_manifest(&d->endpoint, endpoint_tag(&p->targets->items[target].where), root, &self->base, err))
+        return -1;
+    return one_put_is_enough(p, d) ? make_found(d, root, &self->base, err) : 0;
+}
+
+static int tag_extra(struct destination_step *self, const struct extra_tag *extra, struct error *err)
+{
+    return endpoint_push_manifest(&destination_of(self)->endpoint, extra->tag,
+                                  &self->publish->manifests[extra->manifest], &self->base, err);
 }
 
 // A local place gets all its tags from one step, which then finishes it: an archive appears whole or not at all.
@@ -226,6 +319,9 @@ static int tag_local(struct destination_step *self, struct error *err)
     for (size_t k = 0; k < d->n_targets; k++)
         if (tag_one(self, d->targets[k], err))
             return -1;
+    for (size_t i = 0; i < self->publish->n_extra; i++)
+        if (tag_extra(self, &self->publish->extra[i], err))
+            return -1;
     return endpoint_finish(&d->endpoint, err);
 }
 
@@ -235,7 +331,7 @@ static int tag_run(struct step *step, struct error *err)
     const struct destination *d = destination_of(self);
     if (!endpoint_is_registry(&d->endpoint))
         return tag_local(self, err);
-    if (!tag_one(self, self->target, err))
+    if (!(self->extra ? tag_extra(self, self->extra, err) : tag_one(self, self->target, err)))
         return 0;
     if (err->code != ERR_BLOB_UNKNOWN || d->healed || !self->publish->n_blobs)
         return -1;
@@ -255,13 +351,25 @@ static int tag_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops tag_ops = {tag_run, tag_done, NULL, destination_free};
+static const struct step_ops tag_ops = {tag_run, tag_done, NULL, destination_free, destination_failed};
+
+static void submit_extra_tags(struct publish *p, size_t destination)
+{
+    for (size_t i = 0; i < p->n_extra; i++) {
+        struct destination_step *self = make_step(p, &tag_ops, "tag", destination);
+        self->extra = &p->extra[i];
+        submit(self);
+    }
+}
 
 void publish_submit_tags(struct publish *p)
 {
     for (size_t i = 0; i < p->n_destinations; i++) {
         const struct destination *d = &p->destinations[i];
-        size_t steps = d->complete ? 0 : endpoint_is_registry(&d->endpoint) ? d->n_targets : 1;
+        bool registry = endpoint_is_registry(&d->endpoint);
+        size_t steps = d->complete ? 0 : registry ? d->n_targets : 1;
+        if (steps && registry)
+            submit_extra_tags(p, i);
         for (size_t k = 0; k < steps; k++) {
             struct destination_step *self = make_step(p, &tag_ops, "tag", i);
             self->target = d->targets[k];
