@@ -276,6 +276,8 @@ static int open_server(struct daemon *d, struct error *err)
                           .credentials = d->credentials,
                           .mailbox = d->mailbox,
                           .stall_ms = c->write_timeout_ms,
+                          .state_directory = c->state_dir,
+                          .cache_directory = c->cache_dir,
                           .context_bytes_max = c->context_bytes,
                           .started_wall_ms = clock_wall_ms(),
                           .ready = is_ready,

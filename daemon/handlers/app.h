@@ -19,6 +19,8 @@ struct app {
     struct credentials *credentials;
     struct mailbox *mailbox;        // for bodies that stream out
     int64_t stall_ms;               // a client that takes nothing of one for so long is cut off
+    const char *state_directory;    // whose disks GET /v1/cache tells about; NULL: not told
+    const char *cache_directory;
     int64_t context_bytes_max;      // of one uploaded build context
     int64_t started_wall_ms;
     bool (*ready)(void *arg, struct error *err); // for /readyz; NULL: ready

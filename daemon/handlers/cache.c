@@ -2,6 +2,8 @@
 //
 // GET /v1/cache, GET /v1/cache/blobs, POST /v1/cache/prune: the local blob store as seen from outside.
 // Listing and pruning touch the disk for a moment only (the index is in memory, evicting unlinks files).
+#include <sys/statvfs.h>
+
 #include "base/mem.h"
 #include "blobs/blob_store.h"
 #include "handlers/answer.h"
@@ -19,11 +21,24 @@ static json_t *stats_json(struct blob_store *store)
                      (json_int_t)stats.evictions, "quarantined", (json_int_t)stats.quarantined);
 }
 
+static json_t *disk_json(const char *directory)
+{
+    struct statvfs disk;
+    if (!directory || statvfs(directory, &disk))
+        return json_null();
+    return json_pack("{s:s, s:I, s:I}", "path", directory, "free_bytes", (json_int_t)(disk.f_bavail * disk.f_frsize),
+                     "total_bytes", (json_int_t)(disk.f_blocks * disk.f_frsize));
+}
+
 void cache_get(struct request *request, void *arg)
 {
     const struct app *app = arg;
-    if (answer_no_query(request))
-        reply_json(request, 200, stats_json(app->blobs));
+    if (!answer_no_query(request))
+        return;
+    json_t *value = stats_json(app->blobs);
+    json_object_set_new(value, "disk", json_pack("{s:o, s:o}", "state", disk_json(app->state_directory), "cache",
+                                                 disk_json(app->cache_directory)));
+    reply_json(request, 200, value);
 }
 
 void cache_blobs(struct request *request, void *arg)
