@@ -12,13 +12,14 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/server_internal.h"
 
-enum { FLUSH_ROUNDS = 16, STOP_ROUNDS = 64, SWEEP_MIN_MS = 5, SWEEP_MAX_MS = 1000 };
+enum { FLUSH_ROUNDS = 16, STOP_ROUNDS = 64, SWEEP_MIN_MS = 5, SWEEP_MAX_MS = 1000, DESCRIPTORS_KEPT = 1024 };
 
 int64_t server_now_ms(const struct server *server)
 {
@@ -129,6 +130,16 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+// Jobs need descriptors too, and the library stops accepting, as long as no connection ends, once it got none.
+static size_t connections_within(size_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return wanted;
+    rlim_t kept = limit.rlim_cur / 2 < DESCRIPTORS_KEPT ? limit.rlim_cur / 2 : DESCRIPTORS_KEPT;
+    return wanted < limit.rlim_cur - kept ? wanted : (size_t)(limit.rlim_cur - kept);
+}
+
 static void set_limits(struct server *server)
 {
     struct server_options *options = &server->options;
@@ -139,6 +150,7 @@ static void set_limits(struct server *server)
     options->drain_write_ms = or_default(options->drain_write_ms, 30000);
     if (options->max_connections == 0)
         options->max_connections = 16384;
+    options->max_connections = connections_within(options->max_connections);
     int64_t least = smaller(options->heartbeat_ms, smaller(options->header_timeout_ms, options->idle_ms));
     least = smaller(least, smaller(options->body_timeout_ms, options->drain_write_ms)) / 4;
     server->sweep_ms = least < SWEEP_MIN_MS ? SWEEP_MIN_MS : smaller(least, SWEEP_MAX_MS);

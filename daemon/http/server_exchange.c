@@ -370,6 +370,9 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
         struct server_conn *conn = *slot;
         list_remove(&conn->link);
         server->stats.connections--;
+        // At its limit of connections or out of descriptors, the library takes its listening socket out of the epoll set and
+        // puts it back at the beginning of a later run: without that run it would never accept again.
+        listener->dirty = true;
         free(conn);
         *slot = NULL;
     }
