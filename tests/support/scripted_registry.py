@@ -876,6 +876,7 @@ class ScriptedRegistry:
         try:
             answer = self.answer(request, fault)
             entry["status"] = answer.status
+            entry["taken"] = request.taken  # before the answer: who gets it may ask at once
             if request.header("expect"):  # nobody answers to that here
                 request.wire.hang(600)
             keep = self.faults_writer.send(request, answer, fault)
