@@ -2,7 +2,8 @@
 //
 // ISA-L level 1 for the fast gzip, zlib level 6 for the small one, libzstd for zstd. Called by the lanes, one compressor
 // per thread. Equal input must give equal bytes for ever, so nothing may survive from one block to the next: ISA-L's
-// stream and level buffer are zeroed before each block, zlib is reset, zstd gets a static context over zeroed memory.
+// stream (at an address of its own choice, see layers/isal_place.h) and level buffer are zeroed before each block, zlib is
+// reset, zstd gets a static context over zeroed memory.
 #define ZSTD_STATIC_LINKING_ONLY
 #include "layers/compress.h"
 
@@ -14,11 +15,12 @@
 #include <zstd.h>
 
 #include "base/mem.h"
+#include "layers/isal_place.h"
 
 enum { GZIP_HEADER = 10, ZLIB_SMALL_LEVEL = 6, ZLIB_MEMORY = 8, ZSTD_FAST_LEVEL = 3, ZSTD_SMALL_LEVEL = 19 };
 
 struct compressor {
-    struct isal_zstream isal;
+    struct isal_zstream *isal; // see layers/isal_place.h
     uint8_t isal_level[ISAL_DEF_LVL1_DEFAULT];
     bool zlib_ready;
     z_stream zlib;
@@ -35,6 +37,7 @@ void compressor_free(struct compressor *compressor)
 {
     if (!compressor)
         return;
+    isal_place_free(compressor->isal, sizeof(*compressor->isal));
     if (compressor->zlib_ready)
         deflateEnd(&compressor->zlib);
     if (compressor->zstd)
@@ -79,20 +82,26 @@ static size_t finish_member(uint8_t *out, uint8_t *end, const uint8_t *in, size_
     return (size_t)(end - out);
 }
 
-// All that a block of this length can touch: the stream, hash tables, and four bytes of the level buffer for each byte of
-// input at most.
-static void clear_isal(struct compressor *compressor, size_t len)
+// Zeroes all that a block of this length can touch: the stream, hash tables, and four bytes of the level buffer for each
+// byte of input at most.
+static int clear_isal(struct compressor *compressor, size_t len, struct error *err)
 {
     size_t used = ISAL_DEF_LVL1_REQ + 4 * len + 4096;
-    memset(&compressor->isal, 0, sizeof(compressor->isal));
     memset(compressor->isal_level, 0, used < sizeof(compressor->isal_level) ? used : sizeof(compressor->isal_level));
+    if (compressor->isal) {
+        memset(compressor->isal, 0, sizeof(*compressor->isal));
+        return 0;
+    }
+    compressor->isal = isal_place_new(sizeof(*compressor->isal));
+    return compressor->isal ? 0 : error_set(err, ERR_INTERNAL, "no room for the compression engine isa-l");
 }
 
 static size_t gzip_fast(struct compressor *compressor, uint8_t *in, size_t len, uint8_t *out, size_t capacity,
                         struct error *err)
 {
-    struct isal_zstream *stream = &compressor->isal;
-    clear_isal(compressor, len);
+    if (clear_isal(compressor, len, err) < 0)
+        return 0;
+    struct isal_zstream *stream = compressor->isal;
     isal_deflate_stateless_init(stream);
     stream->level = 1;
     stream->level_buf = compressor->isal_level;
