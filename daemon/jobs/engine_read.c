@@ -37,10 +37,8 @@ static json_t *render_retry(struct job *job, struct error *err)
                   job_state_name(job->state));
         return NULL;
     }
-    const json_t *labels = job_labels(job);
-    return json_pack("{s:s, s:O, s:o, s:i, s:b}", "kind", job->kind, "spec", job_spec(job), "labels",
-                     labels ? json_incref((json_t *)labels) : json_object(), "priority", job->priority,
-                     "had_auth", job->had_auth);
+    return json_pack("{s:s, s:o, s:o, s:i, s:b}", "kind", job->kind, "spec", job_spec_new(job), "labels",
+                     job_labels_new(job), "priority", job->priority, "had_auth", job->had_auth);
 }
 
 static void tell(render_fn render, struct job *job, engine_json_fn done, void *arg)

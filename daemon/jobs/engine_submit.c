@@ -205,8 +205,8 @@ static struct job *make_job(struct engine *engine, const struct engine_submit *s
     id_new(job->id);
     job->created_ms = clock_wall_ms();
     job->uid = submit->caller.uid;
-    job->spec = json_incref((json_t *)submit->spec);
-    job->labels = json_incref((json_t *)submit->labels);
+    job->spec_text = json_text(submit->spec);
+    job->labels_text = submit->labels ? json_text(submit->labels) : NULL;
     job->priority = priority_of(submit);
     job->deadline_ms = submit->deadline_ms;
     job->attached = submit->attached;

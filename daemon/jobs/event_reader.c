@@ -40,8 +40,11 @@ static void detach(struct event_reader *reader)
         job->log.followers--;
     progress_watch(job);
     attempt_watch_lonely(job);
-    if (list_empty(&job->log.readers) && job_state_terminal(job->state))
-        engine_evict(job->engine);
+    job_spec_drop(job);
+    if (!list_empty(&job->log.readers) || !job_state_terminal(job->state))
+        return;
+    event_window_trim(&job->log.window, 0, job->log.visible_seq);
+    engine_evict(job->engine);
 }
 
 void event_readers_cut(struct job *job)

@@ -44,11 +44,14 @@ void event_window_trim(struct event_window *window, size_t most, int64_t until)
         window->first_seq++;
         window->count--;
     }
+    if (window->count == 0) {
+        free(mem_take(window->ring));
+        window->capacity = 0;
+    }
 }
 
 void event_window_fini(struct event_window *window)
 {
     event_window_trim(window, 0, INT64_MAX);
-    free(window->ring);
     *window = (struct event_window){0};
 }

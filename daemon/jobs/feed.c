@@ -140,7 +140,8 @@ static void show(struct feed *feed, struct event *event, struct list *woken)
         return;
     }
     job->log.visible_seq = event->seq;
-    event_window_trim(&job->log.window, FEED_WINDOW, job->log.visible_seq);
+    // Where nobody reads, the store has them all; who reads shares the newest with the others.
+    event_window_trim(&job->log.window, list_empty(&job->log.readers) ? 0 : FEED_WINDOW, event->seq);
     move_to(job, woken);
 }
 

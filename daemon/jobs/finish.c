@@ -57,6 +57,7 @@ static void leave_running(struct job *job)
     job->begun = false;
     job->engine->n_running--;
     list_remove(&job->link);
+    job_spec_drop(job);
 }
 
 static json_t *finished_members(const struct job *job)

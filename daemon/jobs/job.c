@@ -223,7 +223,6 @@ void job_free(struct job *job)
     list_remove(&job->log.wake_link);
     event_window_fini(&job->log.window);
     json_decref(job->spec);
-    json_decref(job->labels);
     json_decref(job->auth);
     json_decref(job->checkpoint);
     json_decref(job->result);
@@ -240,16 +239,27 @@ const json_t *job_spec(struct job *job)
 {
     if (!job->spec)
         job->spec = parse_text(job->spec_text);
-    free(mem_take(job->spec_text));
     return job->spec;
 }
 
-const json_t *job_labels(struct job *job)
+void job_spec_drop(struct job *job)
 {
-    if (!job->labels)
-        job->labels = parse_text(job->labels_text);
-    free(mem_take(job->labels_text));
-    return job->labels;
+    if (job->begun || !list_empty(&job->log.readers))
+        return;
+    json_decref(job->spec);
+    job->spec = NULL;
+}
+
+json_t *job_spec_new(const struct job *job)
+{
+    json_t *spec = job->spec ? json_incref(job->spec) : parse_text(job->spec_text);
+    return spec ? spec : json_null();
+}
+
+json_t *job_labels_new(const struct job *job)
+{
+    json_t *labels = parse_text(job->labels_text);
+    return labels ? labels : json_object();
 }
 
 // --- the shape of the API
@@ -303,7 +313,7 @@ static void set_outcome(json_t *json, const struct job *job)
 
 json_t *job_to_json(const struct job *const_job)
 {
-    struct job *job = (struct job *)const_job; // texts are parsed on demand
+    struct job *job = (struct job *)const_job; // its meter takes a sample
     json_t *json = json_object();
     json_object_set_new(json, "id", json_string(job->id));
     json_object_set_new(json, "kind", json_string(job->kind));
@@ -311,8 +321,7 @@ json_t *job_to_json(const struct job *const_job)
     json_object_set_new(json, "terminal", json_boolean(job_state_terminal(job->state)));
     json_object_set_new(json, "attempt", json_integer(job->attempt));
     json_object_set_new(json, "priority", json_integer(job->priority));
-    const json_t *labels = job_labels(job);
-    json_object_set_new(json, "labels", labels ? json_incref((json_t *)labels) : json_object());
+    json_object_set_new(json, "labels", job_labels_new(job));
     json_object_set_new(json, "owner", owner_json(job));
     set_time(json, "created_at", job->created_ms);
     set_time(json, "started_at", job->started_ms);
@@ -320,7 +329,7 @@ json_t *job_to_json(const struct job *const_job)
     set_or_null(json, "retry_of", job->retry_of ? json_string(job->retry_of) : NULL);
     json_object_set_new(json, "lifetime", json_string(job->attached ? "attached" : "detached"));
     set_or_null(json, "deadline_ms", job->deadline_ms > 0 ? json_integer(job->deadline_ms) : NULL);
-    set_or_null(json, "spec", json_incref((json_t *)job_spec(job)));
+    json_object_set_new(json, "spec", job_spec_new(job));
     set_or_null(json, "progress", progress_json(job));
     set_outcome(json, job);
     json_object_set_new(json, "links", links_json(job));

@@ -50,9 +50,9 @@ struct job {
     int64_t deadline_ms;                         // after created_ms, 0 none
     bool attached, had_auth;
     char *retry_of;
-    // From the request; texts are parsed when somebody asks.
-    json_t *spec, *labels;
+    // From the request, as texts: thousands of jobs may wait. labels_text may be NULL.
     char *spec_text, *labels_text;
+    json_t *spec; // parsed: while an attempt is under way, or somebody reads its events
     void *sealed;
     size_t sealed_len;
     json_t *auth; // while an attempt is under way
@@ -104,8 +104,10 @@ struct job *job_new(struct engine *engine, const char *kind);
 // A copy of a stored row, not known to the engine yet.
 struct job *job_from_row(struct engine *engine, const struct store_job *row);
 void job_free(struct job *job);
-const json_t *job_spec(struct job *job);   // borrowed
-const json_t *job_labels(struct job *job); // borrowed
+const json_t *job_spec(struct job *job);       // borrowed; stays in memory until job_spec_drop
+void job_spec_drop(struct job *job);           // if nobody needs it
+json_t *job_spec_new(const struct job *job);   // new reference
+json_t *job_labels_new(const struct job *job); // new reference
 // What the engine keeps beside the columns of a row; new text.
 char *job_extra_text(const struct job *job);
 json_t *job_error_json(const struct job *job); // the problem document, or NULL; new reference

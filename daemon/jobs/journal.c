@@ -84,11 +84,9 @@ static struct store_job row_of(const struct job *job, enum job_state state)
 void journal_insert(struct job *job, const char *key, const char *fingerprint, store_done_fn done, void *arg)
 {
     struct store_job row = row_of(job, JOB_QUEUED);
-    AUTO_FREE char *spec = json_text(job_spec(job));
-    AUTO_FREE char *labels = job->labels ? json_text(job->labels) : NULL;
     AUTO_FREE char *extra = job_extra_text(job);
-    row.spec = spec;
-    row.labels = labels;
+    row.spec = job->spec_text;
+    row.labels = job->labels_text;
     row.extra = extra;
     row.sealed = job->sealed;
     row.sealed_len = job->sealed_len;

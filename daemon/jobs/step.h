@@ -27,8 +27,8 @@ struct step_ops {
     int (*joined)(struct step *step, struct step *other, struct job *job, struct error *err);
     // Loop, always last.
     void (*free)(struct step *step);
-    // Loop, after the last failed run: 0 if the plan goes on without this step's result (one item of a batch, say), else the job
-    // fails with err. May be NULL. Borrows err.
+    // Loop, after the last failed run: 0 if the plan goes on without this step's result (one item of a batch,
+    // say), else the job fails with err. May be NULL. Borrows err.
     int (*failed)(struct step *step, struct job *job, const struct error *err);
 };
 

@@ -257,8 +257,7 @@ static inline void fake_submit(struct fake_plan *plan, const json_t *steps)
 {
     size_t i;
     json_t *spec;
-    json_array_foreach(steps, i, spec)
-    {
+    json_array_foreach(steps, i, spec) {
         struct fake_step *fake = fake_step_new(spec);
         fake->plan = plan;
         job_submit_step(plan->job, &fake->step);
@@ -709,8 +708,9 @@ static inline int events_count(const json_t *events, const char *type)
     size_t i;
     json_t *event;
     int count = 0;
-    json_array_foreach(events, i, event) if (!type || strcmp(json_get_string(event, "type"), type) == 0)
-        count++;
+    json_array_foreach(events, i, event)
+        if (!type || strcmp(json_get_string(event, "type"), type) == 0)
+            count++;
     return count;
 }
 
@@ -718,7 +718,9 @@ static inline json_t *events_find(const json_t *events, const char *type) // the
 {
     size_t i;
     json_t *event, *found = NULL;
-    json_array_foreach(events, i, event) if (strcmp(json_get_string(event, "type"), type) == 0) found = event;
+    json_array_foreach(events, i, event)
+        if (strcmp(json_get_string(event, "type"), type) == 0)
+            found = event;
     return found;
 }
 
@@ -728,8 +730,7 @@ static inline void events_check(const json_t *events, int64_t first, bool finish
     size_t i;
     json_t *event, *last = NULL;
     int64_t cursor = 0;
-    json_array_foreach(events, i, event)
-    {
+    json_array_foreach(events, i, event) {
         int64_t seq = json_get_int(event, "seq", 0), at = 0;
         if (seq == 0)
             continue;

@@ -152,8 +152,7 @@ static void test_progress(void **state)
     size_t i;
     json_t *event;
     bool snapshot = false;
-    json_array_foreach(late.events, i, event)
-    { // the kept ones come first
+    json_array_foreach(late.events, i, event) { // the kept ones come first
         bool kept = json_get_int(event, "seq", 0) > 0;
         assert_false(kept && snapshot);
         snapshot = snapshot || !kept;
@@ -204,13 +203,13 @@ static void test_all_jobs(void **state)
     size_t i;
     json_t *event;
     int64_t cursor = 0, at;
-    json_array_foreach(admin.events, i, event)
-    {
+    json_array_foreach(admin.events, i, event) {
         assert_true(str_to_int64(json_get_string(event, "cursor"), 0, INT64_MAX, &at));
         assert_true(at > cursor);
         cursor = at;
     }
-    json_array_foreach(own.events, i, event) assert_string_not_equal(json_get_string(event, "job"), ids[1]);
+    json_array_foreach(own.events, i, event)
+        assert_string_not_equal(json_get_string(event, "job"), ids[1]);
     assert_int_equal(json_array_size(admin.events), 15);
     assert_int_equal(json_array_size(own.events), 10);
     // From the fifth on.

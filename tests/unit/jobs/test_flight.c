@@ -17,7 +17,9 @@ static int how_joined(struct hall *h, const char *id)
     int joined = 0;
     size_t i;
     json_t *event;
-    json_array_foreach(events, i, event) if (json_get_bool(event, "joined", false)) joined++;
+    json_array_foreach(events, i, event)
+        if (json_get_bool(event, "joined", false))
+            joined++;
     return joined;
 }
 

@@ -205,8 +205,7 @@ static void test_nothing_is_taken_back(void **state)
     events_check(events, 1, true);
     size_t i, kept = 0;
     json_t *event;
-    json_array_foreach(seen, i, event)
-    {
+    json_array_foreach(seen, i, event) {
         int64_t seq = json_get_int(event, "seq", 0);
         if (seq > 0)
             assert_true(json_equal(event, json_array_get(events, (size_t)seq - 1)));
