@@ -9,10 +9,14 @@
 #include "credentials/credentials.h"
 #include "images/build.h"
 #include "images/build_spec.h"
+#include "images/check_job.h"
+#include "images/check_spec.h"
 #include "images/copy.h"
 #include "images/copy_spec.h"
+#include "images/index_job.h"
+#include "images/index_spec.h"
 
-const struct job_ops *const image_job_kinds[] = {&build_job_ops, &copy_job_ops, NULL};
+const struct job_ops *const image_job_kinds[] = {&build_job_ops, &copy_job_ops, &index_job_ops, &check_job_ops, NULL};
 
 // Set once before the engine starts; plans have no other way to the crafts, because the engine is image-blind.
 static struct image_context *current;
@@ -45,12 +49,30 @@ static int check_copy(const struct image_context *context, const json_t *spec, s
     return 0;
 }
 
+static int check_index(const struct image_context *context, const json_t *spec, struct error *err)
+{
+    struct index_spec index;
+    if (index_spec_decode(&index, spec, context, err))
+        return -1;
+    index_spec_clear(&index);
+    return 0;
+}
+
+static int check_check(const struct image_context *context, const json_t *spec, struct error *err)
+{
+    struct check_spec check;
+    if (check_spec_decode(&check, spec, context, err))
+        return -1;
+    check_spec_clear(&check);
+    return 0;
+}
+
 int image_job_check(const struct image_context *context, const json_t *spec, struct error *err)
 {
     static const struct {
         const char *kind;
         int (*check)(const struct image_context *context, const json_t *spec, struct error *err);
-    } kinds[] = {{"build", check_build}, {"copy", check_copy}};
+    } kinds[] = {{"build", check_build}, {"copy", check_copy}, {"index", check_index}, {"check", check_check}};
     const char *kind = json_get_string(spec, "kind");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
         if (str_equal(kinds[i].kind, kind))

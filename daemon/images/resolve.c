@@ -13,6 +13,8 @@ static int read_config(struct resolve_step *self, struct error *err)
     const struct descriptor *config = &self->manifest.config;
     if (!self->want_config || self->manifest.is_index)
         return 0;
+    if (!manifest_is_image(&self->manifest) && self->artifacts_too)
+        return 0;
     if (!manifest_is_image(&self->manifest))
         return error_set(err, ERR_MANIFEST_UNSUPPORTED, "%s is an artifact (config of type %s), not an image",
                          self->manifest.digest.text, config->media_type);

@@ -13,6 +13,7 @@ struct resolve_step {
     struct descriptor expected;     // size and digest to check, if has_expected
     bool has_expected;
     bool want_config;               // of an image manifest
+    bool artifacts_too;             // with want_config: a manifest that is no image is fine, and has none
     char *reference;                // a tag other than the one that the location names; owned, or NULL
     size_t number;                  // the plan's own
     // result
