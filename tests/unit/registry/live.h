@@ -107,7 +107,7 @@ static inline void live_make_room(struct live *live, const char *ca_file)
     struct transport_options transport = {.hosts = live->hosts,
                                           .connect_ms = 2000,
                                           .first_byte_ms = live->first_byte_ms ? live->first_byte_ms : 5000,
-                                          .stall_window_ms = 5000,
+                                          .stall_window_ms = live->first_byte_ms ? live->first_byte_ms : 5000,
                                           .user_agent = "dray/test"};
     live->transport = transport_new(&transport, &err);
     assert_non_null(live->transport);
