@@ -168,7 +168,7 @@ static enum media_compression compression_of(const struct layer_spec *spec)
 
 static int add_packed(struct build_plan *plan, struct build_variant *variant, size_t number, struct error *err)
 {
-    const struct layer_work *work = &plan->works[number];
+    struct layer_work *work = &plan->works[number];
     struct descriptor descriptor = {0};
     if (!blob_store_lease(plan->context->blobs, &work->result.digest))
         return error_set(err, ERR_INTERNAL, "layer %zu was evicted from the cache while in use", number);
@@ -178,6 +178,7 @@ static int add_packed(struct build_plan *plan, struct build_variant *variant, si
         descriptor.annotations = json_pack("{s:s}", "containerd.io/snapshot/stargz/toc.digest", work->result.toc_digest);
     struct stack_layer *layer = layer_stack_append(&variant->stack, &descriptor, &work->result.diff_id, NULL);
     layer->leased_in = plan->context->blobs;
+    layer->work = work;
     layer->how_made = work->cached ? "cached" : "built";
     free(layer->label);
     layer->label = mem_strdup(work->label);
@@ -233,7 +234,8 @@ static void announce_layer(struct build_plan *plan, struct stack_layer *layer)
         return;
     struct publish_blob blob = {.label = mem_strdup(layer->label), .role = BLOB_LAYER, .from = layer->from,
                                 .cached = layer->leased_in != NULL, .how_made = layer->how_made,
-                                .diff_id = layer->diff_id};
+                                .diff_id = layer->diff_id, .remake = layer->work ? layer_work_remake : NULL,
+                                .remake_arg = layer->work};
     descriptor_copy(&blob.descriptor, &layer->descriptor);
     layer->leased_in = NULL; // the publish plan ends the lease
     publish_add_blob(plan->publish, &blob);

@@ -8,12 +8,14 @@
 #include "oci/image_config.h"
 
 struct blob_store;
+struct layer_work;
 
 struct stack_layer {
     struct descriptor descriptor;
     struct digest diff_id;
     struct endpoint *from;   // borrowed; NULL: the local blob store has it, or (foreign layers) nobody needs it
     struct blob_store *leased_in; // where the stack holds a lease of it; or NULL
+    struct layer_work *work; // how this job made it, borrowed; or NULL
     bool of_base;            // came with the base, not made by this job
     const char *how_made;    // "built" or "cached"; NULL: taken as it is
     char *label;             // `blob` of its events

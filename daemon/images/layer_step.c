@@ -61,6 +61,30 @@ static int pack_run(struct step *step, struct error *err)
     return result;
 }
 
+int layer_work_remake(void *arg, struct step *step, struct error *err)
+{
+    const struct layer_work *work = arg;
+    struct blob_store *blobs = work->context->blobs;
+    struct layer_result made = {0};
+    if (blob_store_size(blobs, &work->result.digest) >= 0)
+        return 0; // another job was quicker
+    struct blob_writer *writer = blob_store_write(blobs, NULL, -1, err);
+    if (!writer)
+        return -1;
+    int result = layer_pack(work->spec, work->context->build_roots, &work->caller, work->context->lanes,
+                            blob_writer_sink(writer), &step->monitor, &made, err);
+    if (!result && !digest_equal(&made.digest, &work->result.digest))
+        result = error_set(err, ERR_SOURCE_CHANGED, "%s was lost from the cache, and its files have changed since",
+                           work->label);
+    if (!result)
+        result = blob_writer_publish(writer, &made.digest, err);
+    if (!result)
+        blob_store_release(blobs, &made.digest); // the lease of before still counts
+    blob_writer_free(writer);
+    free(made.toc_digest);
+    return result;
+}
+
 // Under the fingerprint of what was really read, which layer_pack took.
 static void remember(struct layer_work *work)
 {

@@ -25,6 +25,9 @@ struct layer_work {
 
 // Submits the first step. work stays the plan's and must outlive the job's steps.
 void layer_work_start(struct layer_work *work, struct job *job);
+// Makes the same blob again, after the cache has lost or damaged it; arg: the work. Worker. ERR_SOURCE_CHANGED if it would be
+// another by now.
+int layer_work_remake(void *arg, struct step *step, struct error *err);
 // Ends the lease, unless layer_work_take_lease gave it away.
 void layer_work_clear(struct layer_work *work);
 bool layer_work_take_lease(struct layer_work *work);

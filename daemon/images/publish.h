@@ -23,6 +23,9 @@ struct publish_blob {
     struct descriptor descriptor;
     struct endpoint *from;          // borrowed: lives as long as the plan
     bool cached;                    // leased in the blob store by the plan until publish_free
+    // cached: makes the bytes anew when the cache has lost or damaged them. Worker. NULL: cannot be done.
+    int (*remake)(void *arg, struct step *step, struct error *err);
+    void *remake_arg;
     char *bytes;                    // descriptor.size bytes
     const char *how_made;           // "built" or "cached" for new layers, NULL for copied ones
     struct digest diff_id;          // of layers, if known

@@ -112,18 +112,31 @@ static void state_renumbered(void *arg, int target, const char *state, const cha
     state_of_push(map->step, target < 0 ? -1 : (int)map->numbers[target], state, from, why);
 }
 
-// The bytes in the cache are not what they should be: out with them, so that the next job makes the layer anew.
-static void doubt_cached(const struct blob_step *self)
+// The bytes in the cache are not what they should be, or another job that saw it has put them aside: out with them, and the
+// layer is made anew. 0: it is there again. -1 leaves err as it is.
+static int remake_cached(struct blob_step *self, struct error *err)
 {
-    struct error why = ERROR_INIT;
-    if (blob_store_verify(self->publish->context->blobs, &self->blob->what.descriptor.digest, &why))
-        log_warning("cached blob %s: %s", self->blob->what.descriptor.digest.text, why.detail);
+    const struct publish_blob *what = &self->blob->what;
+    CLEANUP(error_clear) struct error why = ERROR_INIT;
+    if (!what->cached || (err->code != ERR_DIGEST_MISMATCH && err->code != ERR_NOT_FOUND))
+        return -1;
+    if (blob_store_verify(self->publish->context->blobs, &what->descriptor.digest, &why) == 0) {
+        error_clear(err); // made anew by another job, maybe; once more will tell
+        return 0;
+    }
+    log_warning("cached blob %s: %s", what->descriptor.digest.text, why.detail);
     error_clear(&why);
+    if (!what->remake || what->remake(what->remake_arg, &self->base, &why))
+        return -1;
+    step_event(&self->base, "warning", json_pack("{s:s, s:s+}", "code", "cache-damaged", "message", what->label,
+                                                 " was damaged in the cache and is made anew"));
+    error_clear(err);
+    return 0;
 }
 
-static int blob_run(struct step *step, struct error *err)
+static int move_blob(struct blob_step *self, struct error *err)
 {
-    struct blob_step *self = (struct blob_step *)step;
+    struct step *step = &self->base;
     const struct publish_blob *what = &self->blob->what;
     AUTO_FREE size_t *numbers = mem_calloc(self->count, sizeof(*numbers));
     struct renumber map = {self, numbers};
@@ -156,10 +169,17 @@ out:
     }
     free(push.targets);
     reader_at_close(push.reader);
-    if (result && err->code == ERR_DIGEST_MISMATCH && what->cached)
-        doubt_cached(self);
+    return result;
+}
+
+static int blob_run(struct step *step, struct error *err)
+{
+    struct blob_step *self = (struct blob_step *)step;
+    int result = move_blob(self, err);
+    if (result && remake_cached(self, err) == 0)
+        result = move_blob(self, err);
     if (result)
-        error_wrap(err, "blob %.19s…", what->descriptor.digest.text);
+        error_wrap(err, "blob %.19s…", self->blob->what.descriptor.digest.text);
     return result;
 }
 
