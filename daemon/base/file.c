@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,6 +159,7 @@ static int write_temp(int dirfd, const char *temp, const void *bytes, size_t len
     AUTO_CLOSE int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot make a temporary file");
+    flock(fd, LOCK_EX | LOCK_NB); // in use; without locks on this file system nothing is swept either
     if (fchmod(fd, mode)) // whatever the umask
         return error_set_errno(err, errno, "cannot set the mode of a temporary file");
     if (file_write_all(fd, bytes, len, err))
@@ -167,12 +169,36 @@ static int write_temp(int dirfd, const char *temp, const void *bytes, size_t len
     return 0;
 }
 
+static void sweep_one(int dirfd, const char *temp)
+{
+    AUTO_CLOSE int fd = openat(dirfd, temp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(dirfd, temp, 0);
+}
+
+// What processes that were killed in the middle left of this very file.
+static void sweep_temps(int dirfd, const char *prefix)
+{
+    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!directory) {
+        if (copy >= 0)
+            close(copy);
+        return;
+    }
+    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
+        if (str_starts(entry->d_name, prefix))
+            sweep_one(dirfd, entry->d_name);
+    closedir(directory);
+}
+
 int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode,
                     struct error *err)
 {
     static atomic_uint counter;
-    AUTO_FREE char *temp = mem_printf(".%s.%d.%u", name, (int)getpid(), atomic_fetch_add(&counter, 1));
-    unlinkat(dirfd, temp, 0); // of a former process with our pid
+    AUTO_FREE char *prefix = mem_printf(".%s.tmp-", name);
+    AUTO_FREE char *temp = mem_printf("%s%d.%u", prefix, (int)getpid(), atomic_fetch_add(&counter, 1));
+    sweep_temps(dirfd, prefix);
     int result = write_temp(dirfd, temp, bytes, len, mode, err);
     if (!result && renameat(dirfd, temp, dirfd, name))
         result = error_set_errno(err, errno, "cannot move the new file into place");

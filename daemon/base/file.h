@@ -18,7 +18,8 @@ int file_make_directory(const char *path, mode_t mode, struct error *err);
 char *file_read(const char *path, size_t max, size_t *ret_len, struct error *err);
 char *file_read_at(int dirfd, const char *name, size_t max, size_t *ret_len, struct error *err);
 // Durable: after 0 the name has the new content even after a power cut; after -1 the old content stands (or,
-// when it was the flush of the directory that failed, either of them). name is one component.
+// when it was the flush of the directory that failed, either of them). name is one component. What a killed
+// process left of the same name is swept; two processes that publish one name at once need a lock of their own.
 int file_publish(const char *path, const void *bytes, size_t len, mode_t mode, struct error *err);
 int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode,
                     struct error *err);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -82,6 +83,24 @@ static void test_publish_replaces_a_link_not_its_target(void **state)
     struct stat st;
     assert_int_equal(lstat(link, &st), 0);
     assert_true(S_ISREG(st.st_mode));
+}
+
+static void test_publish_sweeps_what_a_killed_process_left(void **state)
+{
+    struct error err = ERROR_INIT;
+    AUTO_FREE char *path = at(state, "f");
+    AUTO_FREE char *left = at(state, ".f.tmp-1.0");
+    AUTO_FREE char *used = at(state, ".f.tmp-2.0");
+    AUTO_FREE char *other = at(state, ".fg");
+    const char *const all[] = {left, used, other};
+    for (size_t i = 0; i < 3; i++)
+        assert_works(&err, file_publish(all[i], "x", 1, 0600, &err));
+    AUTO_CLOSE int fd = open(used, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    assert_works(&err, file_publish(path, "new", 3, 0600, &err));
+    assert_int_equal(access(left, F_OK), -1);
+    assert_int_equal(access(used, F_OK), 0);
+    assert_int_equal(access(other, F_OK), 0);
 }
 
 static void test_failed_publish_leaves_the_old(void **state)
@@ -199,6 +218,7 @@ int main(void)
         directory_test(test_make_directory),
         directory_test(test_publish_and_read),
         directory_test(test_publish_replaces_a_link_not_its_target),
+        directory_test(test_publish_sweeps_what_a_killed_process_left),
         directory_test(test_failed_publish_leaves_the_old),
         directory_test(test_read_limits),
         cmocka_unit_test(test_read_of_unknown_size),
