@@ -37,7 +37,9 @@ int registry_ping(const struct registry_scope *scope, struct error *err)
     struct http_answer answer = {0};
     registry_call_begin(&call, &http, "GET", "%s", "");
     int failed = registry_call_perform(&call, &http, &answer, err);
-    if (!failed && answer.status != 200)
+    // A web site answers 200, too, with a page for people.
+    AUTO_FREE char *media_type = failed ? NULL : http_answer_media_type(&answer);
+    if (!failed && (answer.status != 200 || str_equal(media_type, "text/html")))
         failed = registry_call_fail(&call, "GET", REGISTRY_PING, "its API", &answer, err);
     http_call_clear(&http);
     http_answer_clear(&answer);

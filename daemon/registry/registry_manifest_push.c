@@ -60,8 +60,8 @@ static int judge_refusal(struct registry_call *call, const struct manifest_push 
 {
     AUTO_FREE char *what = mem_printf("the manifest %s", push->reference);
     registry_call_fail(call, "PUT", REGISTRY_MANIFEST_WRITE, what, answer, err);
-    // Our bytes have the digest we say. A registry that rewrites its link to a child in place, because another
-    // push names the same child, finds the link empty for a moment and blames the digest.
+    // Our bytes have the digest we say. A registry that rewrites its link to a child in place, because
+    // another push names the same child, finds the link empty for a moment and blames the digest.
     if (err->code == ERR_DIGEST_MISMATCH)
         err->retryable = true;
     bool immutable = err->code == ERR_TARGET_EXISTS || registry_error_has_code(answer, "TAG_INVALID");

@@ -443,6 +443,9 @@ static void R36_web_site(void **state)
 {
     (void)state;
     begin("{\"web_site\": true}");
+    CLEANUP(error_clear) struct error ping = ERROR_INIT;
+    assert_int_equal(registry_ping(&live.scope, &ping), -1);
+    assert_int_equal(ping.code, ERR_REGISTRY_PROTOCOL);
     push_blob_fails(SMALL, 1, ERR_REGISTRY_PROTOCOL, 200);
     pull_fails("v1", ERR_REGISTRY_PROTOCOL);
     CLEANUP(error_clear) struct error err = ERROR_INIT;
@@ -1330,6 +1333,47 @@ static void chunks_from_a_registry(void **state)
     in_chunks(0);
 }
 
+// Mirrors are asked first; one that has it not, or is down, is as good as none; what it says is checked like
+// anything else.
+static void mirrors(void **state)
+{
+    (void)state;
+    struct live other;
+    const char *arguments[] = {"{}", NULL};
+    live_start(&other, "scripted_registry.py", arguments);
+    begin(NULL);
+    char **list = mem_calloc(3, sizeof *list);
+    list[0] = mem_strdup("127.0.0.1:1");
+    list[1] = mem_strdup(other.address);
+    struct host_settings settings = {.name = mem_strdup(live.address), .mirrors = list};
+    host_table_add(live.hosts, &settings);
+    struct error err = ERROR_INIT;
+    AUTO_FREE char *digest = add_image("v1");
+    pull_ok("v1"); // the second has it not
+    assert_int_equal(count("manifest-get"), 1);
+    free(live_text(&other, "add-image", json_pack("{s:s,s:s}", "repository", "team/app", "tag", "v1")));
+    pull_ok("v1");
+    pull_ok(digest);
+    assert_int_equal(registry_manifest_head(&live.scope, "v1", NULL, NULL, NULL, &err), 1);
+    assert_int_equal(count("manifest-get"), 1);
+    assert_int_equal(count("manifest-head"), 0);
+    struct manifest manifest = {0};
+    assert_ok(registry_manifest_pull(&live.scope, digest, &manifest, &err), &err);
+    struct memory_sink sink = {.base.ops = &memory_ops};
+    const struct descriptor *layer = &manifest.layers[0];
+    assert_ok(registry_blob_pull(&live.scope, &layer->digest, layer->size, &sink.base, &err), &err);
+    assert_int_equal(count("blob-get"), 0);
+    live_do(&other, "fault",
+            json_pack("{s:s,s:s,s:i}", "point", "manifest-get", "kind", "body-wrong", "times", -1));
+    pull_ok(digest);
+    assert_int_equal(count("manifest-get"), 2);
+    assert_int_equal(live_number(&other, "count", json_pack("{s:s}", "point", "blob-get")), 1);
+    free(sink.bytes);
+    manifest_clear(&manifest);
+    live_check(&other); // our credentials were not sent there
+    live_stop(&other);
+}
+
 static void counts_of_requests(void **state)
 {
     (void)state;
@@ -1449,6 +1493,7 @@ int main(void)
         cmocka_unit_test(parts_of_blobs),
         cmocka_unit_test(sessions_that_are_kept),
         cmocka_unit_test(chunks_from_a_registry),
+        cmocka_unit_test(mirrors),
         cmocka_unit_test(counts_of_requests),
         cmocka_unit_test(a_digest_that_is_blamed_in_vain),
     };
