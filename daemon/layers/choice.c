@@ -99,7 +99,7 @@ void choice_make(const struct candidates *all, struct choice *ret)
     }
     if (!ret->directory)
         return;
-    if (file && file->op && file->op->kind == TREE_DELETE)
+    if (file) // whatever it was, it hid a directory that may lie below
         ret->opaque = ret->removed = true;
     ret->file = NULL;
 }

@@ -35,7 +35,7 @@ struct choice {
     const struct candidate *file; // what stands there if it is no directory (a LAYER_DELETE too), else NULL
     bool directory;
     bool opaque;                  // what it holds below this layer is hidden
-    bool removed;                 // and the directory below is, too: a LAYER_DELETE came before
+    bool removed;                 // and the directory below is, too: something else stood here before, or nothing
     size_t floor;                 // only candidates of this priority or above live on in the directory
     const struct candidate *attributes; // who says what the directory looks like; NULL: nobody
 };

@@ -29,6 +29,8 @@ struct entry {
     char *target;
     uint32_t mode;
     int64_t uid, gid, mtime_s, size;
+    bool device;
+    uint32_t major, minor;
     json_t *xattrs;
     char hex[65];            // digest of the whole content
     struct chunk *chunks, *last;
@@ -80,19 +82,33 @@ static json_t *xattrs_of(const struct walk_item *item)
     return object;
 }
 
+static void describe_special(struct entry *entry, const struct tree_member *member)
+{
+    entry->mode |= member->mode & S_IFMT;
+    if (S_ISFIFO(member->mode))
+        return;
+    entry->type = S_ISCHR(member->mode) ? "char" : "block";
+    entry->device = true;
+    entry->major = member->major;
+    entry->minor = member->minor;
+}
+
 static void describe(struct entry *entry, const struct walk_item *item, const char *target)
 {
     static const struct {
         const char *type;
         uint32_t bits;
     } kinds[] = {[WALK_DIRECTORY] = {"dir", 0040000}, [WALK_FILE] = {"reg", 0100000}, [WALK_SYMLINK] = {"symlink", 0120000},
-                 [WALK_WHITEOUT] = {"reg", 0100000},  [WALK_OPAQUE] = {"reg", 0100000}};
+                 [WALK_WHITEOUT] = {"reg", 0100000},  [WALK_OPAQUE] = {"reg", 0100000},
+                 [WALK_SPECIAL] = {"fifo", 0}};
     *entry = (struct entry){.type = target ? "hardlink" : kinds[item->kind].type, .mode = item->mode | kinds[item->kind].bits,
                             .uid = item->uid, .gid = item->gid, .mtime_s = item->mtime_s};
     entry->name = mem_printf("%s%s", item->path, item->kind == WALK_DIRECTORY ? "/" : "");
     entry->target = mem_strdup_null(target ? target : item->target);
     entry->size = item->kind == WALK_FILE && !target ? item->size : 0;
     entry->xattrs = xattrs_of(item);
+    if (item->kind == WALK_SPECIAL)
+        describe_special(entry, item->member);
 }
 
 int estargz_add(struct estargz *estargz, const struct walk_item *item, const char *target, struct error *err)
@@ -201,6 +217,10 @@ static json_t *entry_object(const struct entry *entry, const struct blocks *bloc
     json_object_set_new(object, "mode", json_integer(entry->mode));
     json_object_set_new(object, "uid", json_integer(entry->uid));
     json_object_set_new(object, "gid", json_integer(entry->gid));
+    if (entry->device) {
+        json_object_set_new(object, "devMajor", json_integer(entry->major));
+        json_object_set_new(object, "devMinor", json_integer(entry->minor));
+    }
     if (entry->xattrs)
         json_object_set(object, "xattrs", entry->xattrs);
     if (entry->chunks) {

@@ -46,7 +46,7 @@ struct fingerprint *fingerprint_new(const struct layer_spec *spec, enum layer_pa
     clock_gettime(CLOCK_REALTIME_COARSE, &fingerprint->since);
     fingerprint->hasher = hasher_new(DIGEST_SHA256);
     fingerprint->buf = STRBUF_INIT(ITEM_MAX);
-    int64_t rules[] = {spec->algorithm, spec->level, spec->mtime_s, part};
+    int64_t rules[] = {spec->algorithm, spec->level, spec->mtime_s, part, spec->drop_whiteouts};
     write_text(&fingerprint->buf, layer_engine(spec));
     write_bytes(&fingerprint->buf, rules, sizeof(rules));
     take_buffer(fingerprint);
@@ -120,7 +120,7 @@ void fingerprint_add_tar(struct fingerprint *fingerprint, size_t index, const st
                          const struct stat *st)
 {
     struct strbuf *buf = &fingerprint->buf;
-    int64_t numbers[] = {-1, (int64_t)index, entry->uid, entry->gid, entry->has_mtime, entry->mtime_s};
+    int64_t numbers[] = {-1, (int64_t)index, entry->type, entry->uid, entry->gid, entry->has_mtime, entry->mtime_s};
     write_bytes(buf, numbers, sizeof(numbers));
     write_text(buf, entry->to);
     write_text(buf, entry->mode);

@@ -16,6 +16,7 @@
 #include "layers/pack.h"
 #include "layers/spec.h"
 #include "layers/survey.h"
+#include "layers/unpack_stream.h"
 #include "layers/walk.h"
 
 enum { LAYER_FORMAT = 1 }; // of the tar and the cuts; to be raised with every change of the bytes
@@ -105,7 +106,7 @@ static int pack_as_caller(const struct layer_spec *spec, const struct roots *roo
     bool stable_before = false, tars = spec_has_tars(spec);
     if (tars && layer_fingerprint(spec, roots, NULL, monitor, &before, &stable_before, err) < 0)
         return -1;
-    struct tree *tree = spec_to_tree(spec, roots, true, monitor, err);
+    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_ALL, monitor, err);
     if (!tree)
         return -1;
     int status = pack_blocks(spec, tree, roots, lanes, out, monitor, ret, err);
@@ -146,7 +147,7 @@ static int fingerprint_tars(const struct layer_spec *spec, const struct roots *r
     for (size_t i = 0; i < spec->n_entries; i++) {
         const struct layer_entry *entry = &spec->entries[i];
         struct stat st;
-        if (entry->type != LAYER_TAR && entry->type != LAYER_CONTEXT)
+        if (!spec_entry_is_tar(entry))
             continue;
         if (spec_tar_state(entry, roots, &st, err) < 0)
             return -1;
@@ -158,7 +159,7 @@ static int fingerprint_tars(const struct layer_spec *spec, const struct roots *r
 static int fingerprint_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
                                  struct digest *ret, bool *ret_stable, struct error *err)
 {
-    struct tree *tree = spec_to_tree(spec, roots, false, monitor, err);
+    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, monitor, err);
     if (!tree)
         return -1;
     struct fingerprint *fingerprint = fingerprint_new(spec, spec->part);
@@ -190,7 +191,7 @@ int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, 
 static int survey_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
                             struct layer_survey *ret, struct error *err)
 {
-    struct tree *tree = spec_to_tree(spec, roots, false, monitor, err);
+    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, monitor, err);
     if (!tree)
         return -1;
     struct survey *survey = survey_new(spec);
@@ -220,6 +221,33 @@ int layer_survey(const struct layer_spec *spec, const struct roots *roots, const
     if (status == 0)
         status = survey_as_caller(&whole, roots, monitor, ret, err);
     caller_fini(&caller);
+    return status;
+}
+
+// --- recompress ----------------------------------------------------------------------------------------------------
+
+static int take_bytes(void *context, const void *bytes, size_t len, struct error *err)
+{
+    return blocks_append(context, bytes, len, err);
+}
+
+int layer_recompress(struct reader_at *blob, enum layer_algorithm algorithm, int level, const char *shown,
+                     struct lanes *lanes, struct sink *out, struct monitor *monitor, struct layer_result *ret,
+                     struct error *err)
+{
+    *ret = (struct layer_result){0};
+    struct layer_spec spec = {.algorithm = algorithm, .level = level};
+    if (algorithm == LAYER_ESTARGZ)
+        return error_set(err, ERR_INTERNAL, "a tar cannot become eStargz without being packed anew");
+    if (compress_level_check(algorithm, level, err) < 0)
+        return -1;
+    struct blocks *blocks = blocks_new(&spec, lanes, out, NULL, err);
+    if (!blocks)
+        return -1;
+    int status = unpack_stream(blob, take_bytes, blocks, shown, monitor, err);
+    if (status == 0)
+        status = blocks_finish(blocks, ret, err);
+    blocks_free(blocks);
     return status;
 }
 

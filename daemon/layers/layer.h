@@ -18,8 +18,8 @@
 //
 // A `to` of exactly "/" takes the contents of a copied directory in; any other `to` with a trailing slash takes the
 // source in under its own name. Members of tars land under `to` and follow the same rules of owner, mode and time.
-// LAYER_DELETE hides what earlier entries of the same layer put there, too; a directory put there by a later entry
-// becomes opaque. Hard links within one source stay hard links.
+// LAYER_DELETE hides what earlier entries of the same layer put there, too. A directory put by a later entry where an
+// earlier one had something else, or deleted it, is new: it becomes opaque. Hard links within one source stay hard links.
 #pragma once
 
 #include "base/file.h"
@@ -35,11 +35,17 @@ enum layer_entry_type {
     LAYER_DELETE,    // writes a whiteout for `to` (OCI image-spec layer.md "Whiteouts")
     LAYER_OPAQUE,    // writes an opaque whiteout in `to`
     LAYER_TAR,       // from: a tar beneath a build root, any compression, entries land under `to`
-    LAYER_CONTEXT,   // as LAYER_TAR, from an uploaded context: `context` reads it
+    LAYER_CONTEXT,   // as LAYER_TAR, from an uploaded context: `context_reader` reads it
+    LAYER_LAYER,     // an existing layer blob, for flattening: see below
 };
 
 enum layer_symlinks { LAYER_SYMLINKS_KEEP, LAYER_SYMLINKS_FOLLOW };
 
+// LAYER_LAYER: context_reader reads the blob (any compression; verified by the caller), context is its digest, `to` is "/".
+// Owner, mode, time and extended attributes stay as they are, devices and FIFOs too. Its whiteouts remove what earlier
+// entries put, and are written out themselves, for what lies below, unless the spec says drop_whiteouts. Several of them,
+// lowest first, make one layer of many.
+//
 // All texts owned by the spec; NULL where not given.
 struct layer_entry {
     enum layer_entry_type type;
@@ -100,6 +106,7 @@ struct layer_spec {
     int64_t mtime_s;     // the one time stamp of every entry without its own
     const struct layer_below *below; // borrowed; NULL: nothing is known
     const struct layer_earlier *earlier; // borrowed; NULL: none
+    bool drop_whiteouts; // nothing lies below this layer
     enum layer_part part; // what of it is packed and fingerprinted
     bool index_blocks;   // ask for layer_result.index
     char *spool;         // directory for the unpacked members of tar sources; NULL: $TMPDIR or /var/tmp
@@ -157,5 +164,10 @@ int layer_survey(const struct layer_spec *spec, const struct roots *roots, const
                  struct monitor *monitor, struct layer_survey *ret, struct error *err);
 // To be remembered is always layer_result.fingerprint, which layer_pack took of what it read: a file that came between the
 // two steps would otherwise be in a layer that is found again without it.
+// The same tar in another compression: diff_id stays. For LAYER_ESTARGZ make a spec with a LAYER_LAYER entry instead.
+// ERR_UNSUPPORTED_FILE if the blob is damaged, ERR_TOO_LARGE beyond the limits of layers/unpack.h. Blocks.
+int layer_recompress(struct reader_at *blob, enum layer_algorithm algorithm, int level, const char *shown,
+                     struct lanes *lanes, struct sink *out, struct monitor *monitor, struct layer_result *ret,
+                     struct error *err);
 // Name and version of the engine that makes the bytes, part of every cache key: "isal-2.30.0/b1" …
 const char *layer_engine(const struct layer_spec *spec);

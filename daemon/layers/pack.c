@@ -143,6 +143,15 @@ static int write_plain(struct pack *pack, const struct walk_item *item, unsigned
     return write_header(pack, item);
 }
 
+static int write_special(struct pack *pack, const struct walk_item *item)
+{
+    describe(pack, item);
+    archive_entry_set_filetype(pack->entry, item->member->mode & AE_IFMT);
+    archive_entry_set_rdevmajor(pack->entry, item->member->major);
+    archive_entry_set_rdevminor(pack->entry, item->member->minor);
+    return write_header(pack, item);
+}
+
 static int write_hard_link(struct pack *pack, const struct walk_item *item, const char *target)
 {
     describe(pack, item);
@@ -210,8 +219,8 @@ static const char *find_first_name(struct pack *pack, const struct walk_item *it
 {
     if (item->st && item->st->st_nlink > 1)
         return links_meet(pack->links, item->entry, item->st->st_dev, item->st->st_ino, item->path);
-    if (item->member && item->member->link_id != 0)
-        return links_meet(pack->links, item->entry, 0, item->member->link_id, item->path);
+    if (item->member && item->member->linked)
+        return links_meet(pack->links, item->member, 0, 0, item->path);
     return NULL;
 }
 
@@ -268,6 +277,8 @@ int pack_write(struct pack *pack, const struct walk_item *item, struct error *er
         return write_plain(pack, item, AE_IFLNK);
     case WALK_FILE:
         return write_file(pack, item);
+    case WALK_SPECIAL:
+        return write_special(pack, item);
     default:
         return write_plain(pack, item, AE_IFREG);
     }

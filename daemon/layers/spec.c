@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The first thing that a pack and a fingerprint do. Priorities are the numbers of the entries.
+// The first thing that a pack and a fingerprint do. Priorities follow the numbers of the entries.
 #include "layers/spec.h"
 
 #include <errno.h>
@@ -126,9 +126,16 @@ static int look_at_source(const struct layer_entry *entry, const struct roots *r
     return source_check_kind(ret->st_mode, entry->from, err);
 }
 
-static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t priority, const struct roots *roots,
+// Two for each entry: the lower one is for the whiteouts of a LAYER_LAYER, which come before its own files.
+static size_t spec_priority(size_t index)
+{
+    return 2 * index + 1;
+}
+
+static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t index, const struct roots *roots,
                     struct error *err)
 {
+    size_t priority = spec_priority(index);
     struct stat st;
     if (look_at_source(entry, roots, &st, err) < 0)
         return -1;
@@ -144,7 +151,7 @@ static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t p
     return 0;
 }
 
-static int add_named(struct tree *tree, const struct layer_entry *entry, size_t priority, struct error *err)
+static int add_named(struct tree *tree, const struct layer_entry *entry, size_t index, struct error *err)
 {
     static const enum tree_kind kinds[] = {[LAYER_FILE] = TREE_FILE,           [LAYER_SYMLINK] = TREE_SYMLINK,
                                            [LAYER_DIRECTORY] = TREE_DIRECTORY, [LAYER_DELETE] = TREE_DELETE,
@@ -156,7 +163,7 @@ static int add_named(struct tree *tree, const struct layer_entry *entry, size_t 
         (!entry->target || !*entry->target || strlen(entry->target) > SOURCE_TARGET_MAX ||
          !str_utf8_valid(entry->target, strlen(entry->target))))
         return error_set(err, ERR_INVALID_REQUEST, "the target of a link must be 1 to 4096 bytes of UTF-8");
-    tree_add(tree, entry->to, kinds[entry->type], priority, entry);
+    tree_add(tree, entry->to, kinds[entry->type], spec_priority(index), entry);
     return 0;
 }
 
@@ -201,16 +208,19 @@ static int open_tar(const struct layer_entry *entry, const struct roots *roots, 
     return -1;
 }
 
-static int add_tar(struct tree *tree, const struct layer_spec *spec, size_t priority, const struct roots *roots,
-                   struct monitor *monitor, struct error *err)
+static int add_tar(struct tree *tree, const struct layer_spec *spec, size_t index, const struct roots *roots,
+                   enum spec_tars tars, struct monitor *monitor, struct error *err)
 {
-    const struct layer_entry *entry = &spec->entries[priority];
+    if (tars == SPEC_TARS_SKIP)
+        return 0;
+    const struct layer_entry *entry = &spec->entries[index];
     struct stat before, after;
     struct tar_source source = {.fd = -1, .shown = entry->from};
     AUTO_CLOSE int fd = -1;
-    if (entry->type == LAYER_CONTEXT) {
+    if (entry->type != LAYER_TAR) {
         if (!entry->context_reader)
-            return error_set(err, ERR_NOT_FOUND, "the context %s is not there", entry->context.text);
+            return error_set(err, ERR_NOT_FOUND, "the %s %s is not there",
+                             entry->type == LAYER_LAYER ? "layer" : "context", entry->context.text);
         source.reader = entry->context_reader;
         source.shown = entry->context.text;
     } else {
@@ -218,7 +228,8 @@ static int add_tar(struct tree *tree, const struct layer_spec *spec, size_t prio
         if (fd < 0)
             return -1;
     }
-    if (unpack_add(tree, entry, priority, read_tar, &source, spec->spool, source.shown, monitor, err) < 0)
+    if (unpack_add(tree, entry, spec_priority(index), read_tar, &source, spec->spool,
+                   tars == SPEC_TARS_NAMES, source.shown, monitor, err) < 0)
         return -1;
     if (fd < 0)
         return 0;
@@ -227,10 +238,15 @@ static int add_tar(struct tree *tree, const struct layer_spec *spec, size_t prio
     return source_check_same(&before, &after, entry->from, err);
 }
 
+bool spec_entry_is_tar(const struct layer_entry *entry)
+{
+    return entry->type == LAYER_TAR || entry->type == LAYER_CONTEXT || entry->type == LAYER_LAYER;
+}
+
 bool spec_has_tars(const struct layer_spec *spec)
 {
     for (size_t i = 0; i < spec->n_entries; i++)
-        if (spec->entries[i].type == LAYER_TAR || spec->entries[i].type == LAYER_CONTEXT)
+        if (spec_entry_is_tar(&spec->entries[i]))
             return true;
     return false;
 }
@@ -257,31 +273,32 @@ static int check_names(const struct layer_entry *entry, struct error *err)
     return 0;
 }
 
-static int add_entry(struct tree *tree, const struct layer_spec *spec, size_t priority, const struct roots *roots,
-                     bool unpack, struct monitor *monitor, struct error *err)
+static int add_entry(struct tree *tree, const struct layer_spec *spec, size_t index, const struct roots *roots,
+                     enum spec_tars tars, struct monitor *monitor, struct error *err)
 {
-    const struct layer_entry *entry = &spec->entries[priority];
+    const struct layer_entry *entry = &spec->entries[index];
     if (layer_path_check(entry->to, err) < 0 || check_names(entry, err) < 0)
         return -1;
     switch (entry->type) {
     case LAYER_COPY:
-        return add_copy(tree, entry, priority, roots, err);
+        return add_copy(tree, entry, index, roots, err);
     case LAYER_TAR:
     case LAYER_CONTEXT:
-        return unpack ? add_tar(tree, spec, priority, roots, monitor, err) : 0;
+    case LAYER_LAYER:
+        return add_tar(tree, spec, index, roots, tars, monitor, err);
     default:
-        return add_named(tree, entry, priority, err);
+        return add_named(tree, entry, index, err);
     }
 }
 
-struct tree *spec_to_tree(const struct layer_spec *spec, const struct roots *roots, bool unpack, struct monitor *monitor,
-                          struct error *err)
+struct tree *spec_to_tree(const struct layer_spec *spec, const struct roots *roots, enum spec_tars tars,
+                          struct monitor *monitor, struct error *err)
 {
     if (compress_level_check(spec->algorithm, spec->level, err) < 0)
         return NULL;
     struct tree *tree = tree_new();
     for (size_t i = 0; i < spec->n_entries; i++) {
-        if (add_entry(tree, spec, i, roots, unpack, monitor, err) == 0)
+        if (add_entry(tree, spec, i, roots, tars, monitor, err) == 0)
             continue;
         if (!err->pointer)
             err->pointer = mem_strdup_null(spec->entries[i].pointer);

@@ -21,14 +21,17 @@ enum tree_kind {
     TREE_DIRECTORY,
     TREE_DELETE,
     TREE_OPAQUE,
+    TREE_SPECIAL, // a device or FIFO of a layer
 };
 
 // A member of a tar source; owned by its tree.
 struct tree_member {
     uint32_t mode;    // with file type
+    int64_t uid, gid, mtime_s;
+    uint32_t major, minor;
     int64_t size;
     int64_t offset;   // of the content in the spool
-    uint64_t link_id; // equal and not 0: hard links of each other
+    bool linked;      // it stands at several paths: hard links of each other
     struct xattrs xattrs;
     char target[];    // of a symlink
 };

@@ -22,7 +22,7 @@ enum { UNPACK_MEMBERS_MAX = 1 << 20 };
 typedef ssize_t unpack_read(void *context, void *buffer, size_t len, struct error *err);
 
 // Adds the members beneath entry->to with the given priority. spool: directory for the spool if the tree has none yet;
-// NULL: $TMPDIR or /var/tmp. shown: the tar, for problems. ERR_UNSUPPORTED_FILE names the member at fault,
+// NULL: $TMPDIR or /var/tmp. names_only: contents are passed over and nothing is spooled. shown: the tar, for problems. ERR_UNSUPPORTED_FILE names the member at fault,
 // ERR_TOO_LARGE, ERR_NO_SPACE, ERR_CANCELLED.
 int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priority, unpack_read *read, void *context,
-               const char *spool, const char *shown, struct monitor *monitor, struct error *err);
+               const char *spool, bool names_only, const char *shown, struct monitor *monitor, struct error *err);

@@ -268,9 +268,11 @@ static int enter(struct walker *walker, const struct choice *choice, struct erro
     frame->dependency = dependency;
     if (walk_visit_directory(walker, choice, opening.has_st ? &opening.st : NULL, gone_above || choice->removed, err) < 0)
         return -1;
-    if (choice->opaque && !gone_above && wants(walker, true) && walk_visit_opaque(walker, err) < 0)
+    if (walker->spec->drop_whiteouts || !wants(walker, true))
+        return 0;
+    if (choice->opaque && !gone_above && walk_visit_opaque(walker, err) < 0)
         return -1;
-    return wants(walker, true) ? visit_whiteouts(walker, err) : 0;
+    return visit_whiteouts(walker, err);
 }
 
 static bool is_delete(const struct choice *choice)

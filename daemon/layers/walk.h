@@ -17,7 +17,7 @@
 #include "layers/tree.h"
 #include "layers/xattrs.h"
 
-enum walk_kind { WALK_DIRECTORY, WALK_FILE, WALK_SYMLINK, WALK_WHITEOUT, WALK_OPAQUE };
+enum walk_kind { WALK_DIRECTORY, WALK_FILE, WALK_SYMLINK, WALK_WHITEOUT, WALK_OPAQUE, WALK_SPECIAL };
 
 enum { WALK_PATH_MAX = 4096 };
 

@@ -45,9 +45,23 @@ static int visit(struct walker *walker, struct walk_item *item, struct error *er
     return walker->visit(walker->context, item, err);
 }
 
+// A member of an existing layer keeps what it has.
+static void keep_all(const struct layer_entry *entry, const struct tree_member *member, struct walk_item *item)
+{
+    item->entry = entry;
+    item->mode = member->mode & 07777;
+    item->uid = member->uid;
+    item->gid = member->gid;
+    item->mtime_s = member->mtime_s;
+}
+
 static void apply_rules(const struct walker *walker, const struct layer_entry *entry, uint32_t bits,
                         struct walk_item *item)
 {
+    if (entry->type == LAYER_LAYER && item->member) {
+        keep_all(entry, item->member, item);
+        return;
+    }
     const struct mode_rule *rule = &walker->modes[entry - walker->spec->entries];
     item->entry = entry;
     item->mode = item->kind == WALK_SYMLINK ? 0777 : mode_apply(rule, bits, item->kind == WALK_DIRECTORY);
@@ -163,7 +177,17 @@ static int visit_inline_link(struct walker *walker, const struct tree_op *op, st
 {
     struct walk_item item = {.kind = WALK_SYMLINK, .fd = -1, .shown = op->entry->to, .member = op->member,
                              .target = op->member ? op->member->target : op->entry->target};
+    if (op->member)
+        item.xattrs = &op->member->xattrs;
     apply_rules(walker, op->entry, 0777, &item);
+    return visit(walker, &item, err);
+}
+
+static int visit_special(struct walker *walker, const struct tree_op *op, struct error *err)
+{
+    struct walk_item item = {.kind = WALK_SPECIAL, .fd = -1, .shown = op->entry->to, .member = op->member,
+                             .xattrs = &op->member->xattrs};
+    apply_rules(walker, op->entry, 0, &item);
     return visit(walker, &item, err);
 }
 
@@ -209,6 +233,8 @@ static int visit_op(struct walker *walker, const struct tree_op *op, struct erro
         return visit_inline_file(walker, op, err);
     case TREE_SYMLINK:
         return visit_inline_link(walker, op, err);
+    case TREE_SPECIAL:
+        return visit_special(walker, op, err);
     default:
         return visit_whiteout(walker, err);
     }

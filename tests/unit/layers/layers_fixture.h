@@ -181,7 +181,8 @@ static inline void list_entry(struct archive *archive, struct archive_entry *ent
         return;
     }
     unsigned type = archive_entry_filetype(entry);
-    strbuf_printf(listing, "%c %04o %lld:%lld %lld %s", type == AE_IFDIR ? 'd' : type == AE_IFLNK ? 'l' : 'f',
+    strbuf_printf(listing, "%c %04o %lld:%lld %lld %s", 
+                  type == AE_IFDIR ? 'd' : type == AE_IFLNK ? 'l' : type == AE_IFCHR ? 'c' : 'f',
                   archive_entry_perm(entry), (long long)archive_entry_uid(entry), (long long)archive_entry_gid(entry),
                   (long long)archive_entry_mtime(entry), path);
     if (type == AE_IFLNK)

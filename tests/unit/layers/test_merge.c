@@ -72,10 +72,12 @@ static void test_file_replaces_directory_and_back(void **state)
     fixture_inline(fx, "/app/e/f", "below a file that is older");
     fixture_expect(fx, "d 0755 0:0 0 app/\n"
                        "f 0644 0:0 0 app/d 10 now a file\n"
+                       "d 0755 0:0 0 app/e/\n"
+                       "f 0644 0:0 0 app/e/.wh..wh..opq 0\n"
                        "f 0644 0:0 0 app/e/f 26 below a file that is older\n");
 }
 
-// What stood below a file before the file came is gone even if the directory comes back.
+// What stood below a file before the file came is gone even if the directory comes back, also of the image below.
 static void test_directory_after_file_is_new(void **state)
 {
     struct fixture *fx = *state;
@@ -84,7 +86,7 @@ static void test_directory_after_file_is_new(void **state)
     fixture_copy(fx, "one", "/d");
     fixture_inline(fx, "/d", "file");
     fixture_copy(fx, "two", "/d");
-    fixture_expect(fx, "d 0755 0:0 0 d/\nf 0644 0:0 0 d/new 3 new\n");
+    fixture_expect(fx, "d 0755 0:0 0 d/\nf 0644 0:0 0 d/.wh..wh..opq 0\nf 0644 0:0 0 d/new 3 new\n");
 }
 
 static void test_attributes(void **state)

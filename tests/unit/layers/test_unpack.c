@@ -185,6 +185,8 @@ static void test_merge_with_other_sources(void **state)
     keep->mode = mem_strdup("keep");
     fixture_expect(fx, "f 0644 0:0 0 a 3 tar\n"
                        "f 0644 0:0 0 b 6 inline\n"
+                       "d 0755 0:0 0 c/\n"
+                       "f 0644 0:0 0 c/.wh..wh..opq 0\n"
                        "f 0644 0:0 0 c/d 3 tar\n"
                        "f 0644 9:0 0 second/a 3 tar\n"
                        "f 0644 9:0 0 second/b 3 tar\n"
