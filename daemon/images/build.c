@@ -114,15 +114,30 @@ static int ends_known(struct build_plan *plan, struct error *err)
     if (build_edit_base(plan, err))
         return -1;
     plan->stage = BUILD_LAYERS;
-    build_announce(plan, false); // base layers need no packing: they may move while the new layers are made
+    // Base layers that stay need no packing: they may move while the new layers are made.
+    if (!plan->spec.edits.flatten && !plan->spec.edits.recompress)
+        build_announce(plan, false);
     return 0;
 }
 
 static int layers_made(struct build_plan *plan, struct error *err)
 {
-    plan->stage = BUILD_SEALED;
     if (build_add_layers(plan, err))
         return -1;
+    plan->stage = BUILD_FLATTEN;
+    build_begin_flatten(plan);
+    return 0;
+}
+
+static int reshape_layers(struct build_plan *plan, struct error *err)
+{
+    if (plan->stage == BUILD_FLATTEN && build_reshaped(plan)) {
+        plan->stage = BUILD_RECOMPRESS;
+        build_begin_recompress(plan);
+    }
+    if (plan->stage != BUILD_RECOMPRESS || !build_reshaped(plan))
+        return 0;
+    plan->stage = BUILD_SEALED;
     return build_assemble(plan, err);
 }
 
@@ -138,6 +153,8 @@ static int build_advance(struct job *job, void *arg, struct error *err)
     if (plan->stage == BUILD_LAYERS && !plan->looking && publish_ready(plan->publish))
         build_look_for_blobs(plan);
     if (plan->stage == BUILD_LAYERS && plan->n_made == plan->spec.n_layers && layers_made(plan, err))
+        return -1;
+    if (reshape_layers(plan, err))
         return -1;
     return publish_advance(plan->publish, err);
 }

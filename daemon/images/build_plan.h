@@ -10,12 +10,14 @@
 #include "images/layer_step.h"
 #include "images/publish.h"
 #include "images/rebase.h"
+#include "images/reshape.h"
 
 // One platform of the result.
 struct build_variant {
     const struct platform *platform;
     struct image_config config;    // of the base, then edited
     struct layer_stack stack;
+    struct reshape reshape;        // flatten, then recompress
     const struct digest *base_digest; // of the manifest that it stands on, for its annotation; NULL: scratch
     char *config_text;             // once assembled
     struct descriptor config_descriptor;
@@ -27,7 +29,7 @@ struct found_blob {
     int64_t size;
 };
 
-enum build_stage { BUILD_BASE, BUILD_REBASE, BUILD_LAYERS, BUILD_SEALED };
+enum build_stage { BUILD_BASE, BUILD_REBASE, BUILD_LAYERS, BUILD_FLATTEN, BUILD_RECOMPRESS, BUILD_SEALED };
 
 struct build_plan {
     struct job *job;
@@ -55,5 +57,9 @@ void build_look_for_blobs(struct build_plan *plan); // once destinations are ope
 int build_add_layers(struct build_plan *plan, struct error *err);
 // Hands the blobs of the layers that are known now to the publish plan.
 void build_announce(struct build_plan *plan, bool exact);
+// flatten and recompress: once the layers are complete.
+void build_begin_flatten(struct build_plan *plan);
+void build_begin_recompress(struct build_plan *plan);
+bool build_reshaped(const struct build_plan *plan);
 // Makes configs, manifests and index and seals the publish plan.
 int build_assemble(struct build_plan *plan, struct error *err);

@@ -68,10 +68,6 @@ static void decode_layers(struct json_reader *r, struct build_spec *spec, const 
 static void decode_edits(struct json_reader *r, struct build_spec *spec, const struct image_context *context)
 {
     layer_edits_decode(&spec->edits, r, context->build_roots);
-    if (spec->edits.flatten)
-        json_read_fail(r, "flatten", "is not supported by this version of drayd");
-    if (spec->edits.recompress)
-        json_read_fail(r, "recompress", "is not supported by this version of drayd");
 }
 
 static int decode_places(struct build_spec *spec, const char *base, const json_t *targets,

@@ -197,8 +197,7 @@ static int decode_entry(struct layer_entry *entry, const json_t *value, const ch
         case LAYER_OPAQUE:
             decode_removal(&r, entry);
             break;
-        case LAYER_TAR:
-        case LAYER_CONTEXT:
+        default: // a request has no other kinds
             decode_tar(&r, entry, roots);
             break;
         }

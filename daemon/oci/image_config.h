@@ -42,6 +42,8 @@ void image_config_remove_layer(struct image_config *config, size_t index);
 // config itself says (Env, Cmd …) stays.
 void image_config_rebase(struct image_config *config, const struct image_config *from,
                          const struct image_config *onto);
+// Another diff_id for the same layer.
+void image_config_set_diff_id(struct image_config *config, size_t index, const struct digest *diff_id);
 // Puts one layer in place of all from `first` on. Their history entries stay, as empty ones.
 void image_config_squash(struct image_config *config, size_t first, const struct digest *diff_id,
                          const char *created, const char *created_by);

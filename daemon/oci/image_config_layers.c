@@ -69,6 +69,11 @@ void image_config_rebase(struct image_config *config, const struct image_config 
     json_object_set_new(config->root, "history", history);
 }
 
+void image_config_set_diff_id(struct image_config *config, size_t index, const struct digest *diff_id)
+{
+    json_array_set_new(diff_ids_of(config), index, json_string(diff_id->text));
+}
+
 void image_config_squash(struct image_config *config, size_t first, const struct digest *diff_id,
                          const char *created, const char *created_by)
 {
