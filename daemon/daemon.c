@@ -282,6 +282,7 @@ static int open_server(struct daemon *d, struct error *err)
                           .started_wall_ms = clock_wall_ms(),
                           .ready = is_ready,
                           .ready_arg = d};
+    stream_slots_init(&d->app.streams, d->engine, (size_t)c->query_workers);
     d->server = server_new(&(struct server_options){.loop = d->loop,
                                                     .routes = app_routes,
                                                     .app = &d->app,

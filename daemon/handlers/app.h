@@ -4,6 +4,7 @@
 // listens; all of it outlives the server.
 #pragma once
 
+#include "handlers/stream_slots.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "jobs/engine.h"
@@ -18,6 +19,7 @@ struct app {
     struct blob_store *blobs;
     struct credentials *credentials;
     struct mailbox *mailbox;        // for bodies that stream out
+    struct stream_slots streams;    // stream_slots_init
     int64_t stall_ms;               // a client that takes nothing of one for so long is cut off
     const char *state_directory;    // whose disks GET /v1/cache tells about; NULL: not told
     const char *cache_directory;

@@ -26,8 +26,9 @@ static json_t *disk_json(const char *directory)
     struct statvfs disk;
     if (!directory || statvfs(directory, &disk))
         return json_null();
-    return json_pack("{s:s, s:I, s:I}", "path", directory, "free_bytes", (json_int_t)(disk.f_bavail * disk.f_frsize),
-                     "total_bytes", (json_int_t)(disk.f_blocks * disk.f_frsize));
+    return json_pack("{s:s, s:I, s:I}", "path", directory, "free_bytes",
+                     (json_int_t)(disk.f_bavail * disk.f_frsize), "total_bytes",
+                     (json_int_t)(disk.f_blocks * disk.f_frsize));
 }
 
 void cache_get(struct request *request, void *arg)
@@ -36,8 +37,9 @@ void cache_get(struct request *request, void *arg)
     if (!answer_no_query(request))
         return;
     json_t *value = stats_json(app->blobs);
-    json_object_set_new(value, "disk", json_pack("{s:o, s:o}", "state", disk_json(app->state_directory), "cache",
-                                                 disk_json(app->cache_directory)));
+    json_object_set_new(value, "disk",
+                        json_pack("{s:o, s:o}", "state", disk_json(app->state_directory), "cache",
+                                  disk_json(app->cache_directory)));
     reply_json(request, 200, value);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a request to a query. What must hold: the step that a gone client cancels is alive, because finished, after which the
-// engine frees it, also ends the answer that would cancel it.
+// From a request to a query. What must hold: the step that a gone client cancels is alive, because finished,
+// after which the engine frees it, also ends the answer that would cancel it.
 #include "handlers/image_ask.h"
 
 #include "handlers/answer.h"
@@ -24,11 +24,13 @@ static void cancel(void *step)
     atomic_store(&((struct step *)step)->monitor.cancelled, true);
 }
 
-void image_ask(struct request *request, struct app *app, struct image_request *ask, const char *const *allowed,
+void image_ask(struct request *request, struct app *app, struct image_request *ask,
+               const char *const *allowed,
                void (*finished)(void *answer, struct step *step, const struct error *err))
 {
     struct error err = ERROR_INIT;
     struct step *query = NULL;
+    ask->uid = request_peer(request)->uid;
     if (!image_ask_parameters(request, ask, allowed, &err))
         query = image_query_new(app->images, ask, &err);
     if (!query) {
@@ -37,5 +39,8 @@ void image_ask(struct request *request, struct app *app, struct image_request *a
     }
     struct answer *answer = answer_later(request, app);
     answer_on_gone(answer, cancel, query);
-    engine_query(app->engine, query, finished, answer);
+    if (ask->in)
+        stream_slots_query(&app->streams, query, finished, answer);
+    else
+        engine_query(app->engine, query, finished, answer);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A struct body has two lives that end in any order: the query on its worker (until finished) and the reply (until the stream
-// is closed, or the client has left before). Whoever is last frees it. A client that leaves cuts the pipe, which frees the
-// worker.
+// A struct body has two lives that end in any order: the query on its worker (until finished) and the reply
+// (until the stream is closed, or the client has left before). Whoever is last frees it. A client that leaves
+// cuts the pipe, which frees the worker.
 #include "handlers/image_body.h"
 
 #include "base/mem.h"
@@ -11,10 +11,10 @@
 enum { PIPE_BYTES = 256 << 10 };
 
 struct body {
-    struct request *request;  // until the reply has begun; NULL too when the client has left before
-    struct stream *stream;    // since then, until it is closed
+    struct request *request; // until the reply has begun; NULL too when the client has left before
+    struct stream *stream;   // since then, until it is closed
     struct pipe *pipe;
-    struct step *step;        // until finished
+    struct step *step; // until finished
     const char *content_type;
     bool ranges;
 };
@@ -85,7 +85,8 @@ static void begin(struct body *body)
         reply_header(request, "ETag", tag);
         put_range(request, facts);
     }
-    body->stream = reply_stream(request, facts->partial ? 206 : 200, body->content_type, facts->length, &ops, body);
+    body->stream =
+        reply_stream(request, facts->partial ? 206 : 200, body->content_type, facts->length, &ops, body);
 }
 
 // There is something in the pipe, or its end; or it was cut, and `finished` will say why.
@@ -125,8 +126,8 @@ static void body_finished(void *arg, struct step *step, const struct error *err)
     free_if_over(body);
 }
 
-void image_body_send(struct request *request, struct app *app, struct image_request *ask, const char *content_type,
-                     bool ranges)
+void image_body_send(struct request *request, struct app *app, struct image_request *ask,
+                     const char *content_type, bool ranges)
 {
     struct error err = ERROR_INIT;
     struct body *body = mem_new(struct body);
@@ -134,6 +135,7 @@ void image_body_send(struct request *request, struct app *app, struct image_requ
     body->content_type = content_type;
     body->ranges = ranges;
     ask->out = body->pipe;
+    ask->uid = request_peer(request)->uid;
     body->step = image_query_new(app->images, ask, &err);
     if (!body->step) {
         free_if_over(body);
@@ -142,5 +144,5 @@ void image_body_send(struct request *request, struct app *app, struct image_requ
     }
     body->request = request;
     request_on_gone(request, body_gone, body);
-    engine_query(app->engine, body->step, body_finished, body);
+    stream_slots_query(&app->streams, body->step, body_finished, body);
 }

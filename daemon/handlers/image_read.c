@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GET and HEAD of /v1/images/… with answers that fit into memory, GET /v1/catalog, POST /v1/credentials/check: queries that read. The
-// reference stands in ?ref= because names contain slashes.
+// GET and HEAD of /v1/images/… with answers that fit into memory, GET /v1/catalog, POST
+// /v1/credentials/check: queries that read. The reference stands in ?ref= because names contain slashes.
 #include "base/mem.h"
 #include "base/str.h"
 #include "handlers/answer.h"
@@ -71,7 +71,8 @@ void image_tags(struct request *request, void *app)
 void image_referrers(struct request *request, void *app)
 {
     static const char *const allowed[] = {"ref", "artifact_type", NULL};
-    struct image_request ask = {.kind = IMAGE_QUERY_REFERRERS, .artifact_type = request_query(request, "artifact_type")};
+    struct image_request ask = {.kind = IMAGE_QUERY_REFERRERS,
+                                .artifact_type = request_query(request, "artifact_type")};
     image_ask(request, app, &ask, allowed, finished);
 }
 
@@ -97,7 +98,8 @@ void catalog_get(struct request *request, void *app)
         image_ask(request, app, &ask, allowed, finished);
         return;
     }
-    error_set(&err, ERR_INVALID_REQUEST, "the query parameter registry is required: ?registry=reg.example.com");
+    error_set(&err, ERR_INVALID_REQUEST,
+              "the query parameter registry is required: ?registry=reg.example.com");
     answer_refuse(request, &err);
 }
 
@@ -111,8 +113,8 @@ void credential_check(struct request *request, void *app)
         json_reader_init(&reader, body, "", &err);
         const char *registry = json_read_string(&reader, "registry", true);
         if (!json_reader_end(&reader)) {
-            image_ask(request, app, &(struct image_request){.kind = IMAGE_QUERY_CREDENTIALS, .ref = registry}, allowed,
-                      finished);
+            image_ask(request, app, &(struct image_request){.kind = IMAGE_QUERY_CREDENTIALS, .ref = registry},
+                      allowed, finished);
             return;
         }
     }

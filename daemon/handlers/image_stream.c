@@ -10,13 +10,15 @@
 #include "handlers/image_body.h"
 #include "handlers/operations.h"
 
-// The Range that counts: If-Range with another validator than the blob's digest means the whole (RFC 9110 section 13.1.5).
+// The Range that counts: If-Range with another validator than the blob's digest means the whole (RFC 9110
+// section 13.1.5).
 static const char *wanted_range(const struct request *request, const char *ref)
 {
     const char *range = request_header(request, "Range"), *condition = request_header(request, "If-Range");
     if (!range || !condition)
         return range;
-    AUTO_FREE char *tail = mem_printf("@%.*s", (int)(strlen(condition) > 2 ? strlen(condition) - 2 : 0), condition + 1);
+    AUTO_FREE char *tail =
+        mem_printf("@%.*s", (int)(strlen(condition) > 2 ? strlen(condition) - 2 : 0), condition + 1);
     return str_ends(ref, tail) && strlen(tail) > 1 ? range : NULL;
 }
 

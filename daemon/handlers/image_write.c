@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PUT and DELETE of /v1/images/manifest, DELETE of blob, POST of mount and blob, PUT of /v1/contexts: queries that change
-// something. Large bodies are read by the worker from the request's pipe while they arrive.
+// PUT and DELETE of /v1/images/manifest, DELETE of blob, POST of mount and blob, PUT of /v1/contexts: queries
+// that change something. Large bodies are read by the worker from the request's pipe while they arrive.
 #include "base/mem.h"
 #include "handlers/answer.h"
 #include "handlers/image_ask.h"
@@ -61,7 +61,8 @@ static void accepted(void *arg, struct step *step, const struct error *err)
 void image_manifest_put(struct request *request, void *app)
 {
     static const char *const allowed[] = {"ref", NULL};
-    struct image_request ask = {.kind = IMAGE_QUERY_MANIFEST_PUT, .media_type = request_header(request, "Content-Type")};
+    struct image_request ask = {.kind = IMAGE_QUERY_MANIFEST_PUT,
+                                .media_type = request_header(request, "Content-Type")};
     ask.bytes = request_body(request, &ask.len);
     image_ask(request, app, &ask, allowed, created);
 }
@@ -87,11 +88,13 @@ void image_mount(struct request *request, void *app)
         image_ask(request, app, &ask, allowed, created);
         return;
     }
-    error_set(&err, ERR_INVALID_REQUEST, "the query parameter from is required: the repository that has the blob");
+    error_set(&err, ERR_INVALID_REQUEST,
+              "the query parameter from is required: the repository that has the blob");
     answer_refuse(request, &err);
 }
 
-static void ask_with_body(struct request *request, struct app *app, struct image_request *ask, const char *const *allowed,
+static void ask_with_body(struct request *request, struct app *app, struct image_request *ask,
+                          const char *const *allowed,
                           void (*finished)(void *answer, struct step *step, const struct error *err))
 {
     ask->in = request_body_pipe(request);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes and ends queries. What can be judged from the request alone is judged here, on the loop: a reference, a platform, a
-// digest where one is needed. Called by handlers; the runs stand in image_query_*.c.
+// Makes and ends queries. What can be judged from the request alone is judged here, on the loop: a reference,
+// a platform, a digest where one is needed. Called by handlers; the runs stand in image_query_*.c.
 #include "images/image_query.h"
 
 #include <string.h>
@@ -12,7 +12,14 @@
 #include "images/image_query_room.h"
 #include "images/target.h"
 
-enum names { NAMES_IMAGE, NAMES_REPOSITORY, NAMES_BLOB, NAMES_BLOB_OR_REPOSITORY, NAMES_REGISTRY, NAMES_DIGEST };
+enum names {
+    NAMES_IMAGE,
+    NAMES_REPOSITORY,
+    NAMES_BLOB,
+    NAMES_BLOB_OR_REPOSITORY,
+    NAMES_REGISTRY,
+    NAMES_DIGEST
+};
 
 static void query_free(struct step *step)
 {
@@ -33,7 +40,10 @@ static void query_free(struct step *step)
     free(query);
 }
 
-#define KIND(what, names) {{.run = (what), .free = query_free}, (names)}
+#define KIND(what, names)                                                                                    \
+    {                                                                                                        \
+        {.run = (what), .free = query_free}, (names)                                                         \
+    }
 
 static const struct kind {
     struct step_ops ops;
@@ -76,7 +86,8 @@ int image_query_not_found(struct error *err)
     return -1;
 }
 
-// A registry is named as the first part of a reference is; what would be taken for a name on Docker Hub is none.
+// A registry is named as the first part of a reference is; what would be taken for a name on Docker Hub is
+// none.
 static int parse_registry(const char *text, struct location *ret, struct error *err)
 {
     AUTO_FREE char *probe = mem_printf("%s/x/y", text);
@@ -95,16 +106,18 @@ static int parse_registry(const char *text, struct location *ret, struct error *
 static int check_registry_location(const struct location *where, enum names names, struct error *err)
 {
     if (where->kind != LOCATION_REGISTRY)
-        return error_set(err, ERR_INVALID_REQUEST, "the query parameter ref must name a repository of a registry here");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "the query parameter ref must name a repository of a registry here");
     if (names == NAMES_BLOB && !digest_known(&where->ref.digest))
-        return error_set(err, ERR_REFERENCE_INVALID, "a blob is named by its digest: ?ref=registry/name@sha256:...");
+        return error_set(err, ERR_REFERENCE_INVALID,
+                         "a blob is named by its digest: ?ref=registry/name@sha256:...");
     if (names != NAMES_REPOSITORY && where->ref.tag)
         return error_set(err, ERR_REFERENCE_INVALID, "a blob has no tag: ?ref=registry/name@sha256:...");
     return 0;
 }
 
-static int parse_where(const struct image_context *context, const struct image_request *request, struct location *ret,
-                       struct error *err)
+static int parse_where(const struct image_context *context, const struct image_request *request,
+                       struct location *ret, struct error *err)
 {
     enum names names = kinds[request->kind].names;
     if (names == NAMES_REGISTRY)
@@ -139,7 +152,8 @@ static int take_format(struct image_query *query, const char *format, struct err
     else if (str_equal(format, "docker-archive"))
         query->format = LOCATION_DOCKER_ARCHIVE;
     else
-        return error_set(err, ERR_INVALID_REQUEST, "the query parameter format must be oci-archive or docker-archive");
+        return error_set(err, ERR_INVALID_REQUEST,
+                         "the query parameter format must be oci-archive or docker-archive");
     return 0;
 }
 
@@ -173,12 +187,14 @@ static int take_where(struct image_query *query, const struct image_request *req
     if (kinds[request->kind].names == NAMES_REGISTRY)
         query->text = mem_strdup(where.ref.registry);
     endpoint_init(&query->endpoint, query->context, &where, NULL);
+    query->endpoint.uid = request->uid;
     endpoint_gate(&query->endpoint, &query->base);
     location_clear(&where);
     return 0;
 }
 
-struct step *image_query_new(struct image_context *context, const struct image_request *request, struct error *err)
+struct step *image_query_new(struct image_context *context, const struct image_request *request,
+                             struct error *err)
 {
     struct image_query *query = mem_new(struct image_query);
     AUTO_FREE char *name = mem_printf("query %s", request->ref);

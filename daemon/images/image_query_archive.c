@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The query that streams an image as a tar: manifests are read first, then each blob goes once from where it is into the
-// archive, which flows out as it is made. Nothing is kept on the way.
+// The query that streams an image as a tar: manifests are read first, then each blob goes once from where it
+// is into the archive, which flows out as it is made. Nothing is kept on the way.
 #include "images/image_query_room.h"
 
 #include "base/mem.h"
@@ -11,7 +11,8 @@
 
 enum { COPY_BYTES = 128 << 10 };
 
-static int copy_local(const struct image_query *query, const struct descriptor *blob, struct sink *sink, struct error *err)
+static int copy_local(const struct image_query *query, const struct descriptor *blob, struct sink *sink,
+                      struct error *err)
 {
     struct reader_at *reader = image_store_blob_open(query->endpoint.store, &blob->digest, err);
     if (!reader)
@@ -19,7 +20,8 @@ static int copy_local(const struct image_query *query, const struct descriptor *
     AUTO_FREE char *buffer = mem_alloc(COPY_BYTES);
     int64_t at = 0;
     ssize_t got;
-    while ((got = reader_at_read(reader, buffer, COPY_BYTES, at, err)) > 0 && !sink_write(sink, buffer, (size_t)got, err))
+    while ((got = reader_at_read(reader, buffer, COPY_BYTES, at, err)) > 0 &&
+           !sink_write(sink, buffer, (size_t)got, err))
         at += got;
     reader_at_close(reader);
     return got == 0 ? 0 : -1;
@@ -28,7 +30,8 @@ static int copy_local(const struct image_query *query, const struct descriptor *
 static int add_blob(struct image_query *query, struct image_store *archive, const struct descriptor *blob,
                     struct error *err)
 {
-    if (image_store_blob_size(archive, &blob->digest) >= 0 || (media_type_is_foreign_layer(blob->media_type) && blob->urls))
+    if (image_store_blob_size(archive, &blob->digest) >= 0 ||
+        (media_type_is_foreign_layer(blob->media_type) && blob->urls))
         return 0;
     struct sink *sink = image_store_blob_sink(archive, &blob->digest, blob->size, err);
     if (!sink)
@@ -55,13 +58,14 @@ static int add_image(struct image_query *query, struct image_store *archive, con
 }
 
 // depth bounds the recursion: indexes may hold indexes.
-static int add_any(struct image_query *query, struct image_store *archive, const struct manifest *manifest, int depth,
-                   struct error *err)
+static int add_any(struct image_query *query, struct image_store *archive, const struct manifest *manifest,
+                   int depth, struct error *err)
 {
     if (!manifest->is_index)
         return add_image(query, archive, manifest, err);
     if (depth == 0)
-        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "indexes are nested more than %d deep", MANIFEST_DEPTH_MAX);
+        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "indexes are nested more than %d deep",
+                         MANIFEST_DEPTH_MAX);
     for (size_t i = 0; i < manifest->n_children; i++) {
         struct manifest child;
         if (endpoint_manifest(&query->endpoint, NULL, &manifest->children[i], &query->base, &child, err))
@@ -87,8 +91,8 @@ static char *name_in_archive(const struct image_query *query)
     return mem_printf("%s/%s:%s", where->ref.registry, where->ref.repository, tag);
 }
 
-static int write_archive(struct image_query *query, struct image_store *archive, const struct manifest *manifest,
-                         struct error *err)
+static int write_archive(struct image_query *query, struct image_store *archive,
+                         const struct manifest *manifest, struct error *err)
 {
     AUTO_FREE char *name = name_in_archive(query);
     struct descriptor descriptor;
@@ -100,7 +104,8 @@ static int write_archive(struct image_query *query, struct image_store *archive,
     return result ? -1 : image_store_finish(archive, err);
 }
 
-// A docker-archive holds one image: of an index, the one for the daemon's own platform unless another is named.
+// A docker-archive holds one image: of an index, the one for the daemon's own platform unless another is
+// named.
 int image_query_archive(struct step *step, struct error *err)
 {
     struct image_query *query = image_query_of(step);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queries about one blob: is it there, and its bytes into a pipe. The size is asked for first, because the reply begins with
-// it; a whole blob is verified on its way and its last bytes are held back until it was found right.
+// Queries about one blob: is it there, and its bytes into a pipe. The size is asked for first, because the
+// reply begins with it; a whole blob is verified on its way and its last bytes are held back until it was
+// found right.
 #include "images/image_query_room.h"
 
 #include <string.h>
@@ -13,7 +14,8 @@
 static int missing(const struct image_query *query, struct error *err)
 {
     const struct reference *ref = &query->endpoint.where.ref;
-    return error_set(err, ERR_IMAGE_NOT_FOUND, "%s/%s has no blob %s", ref->registry, ref->repository, ref->digest.text);
+    return error_set(err, ERR_IMAGE_NOT_FOUND, "%s/%s has no blob %s", ref->registry, ref->repository,
+                     ref->digest.text);
 }
 
 int image_query_blob_head(struct step *step, struct error *err)
@@ -33,8 +35,8 @@ static bool parse_number(const char *text, size_t len, int64_t *ret)
     return str_to_int64(number, 0, INT64_MAX, ret);
 }
 
-// RFC 9110 section 14.1.2: one range of bytes. 1: *first and *length are set; 0: to be ignored, as several ranges are; -1: it lies
-// outside.
+// RFC 9110 section 14.1.2: one range of bytes. 1: *first and *length are set; 0: to be ignored, as several
+// ranges are; -1: it lies outside.
 static int parse_range(const char *range, int64_t size, int64_t *first, int64_t *length)
 {
     int64_t last = size - 1, begin = 0, tail;
@@ -69,9 +71,10 @@ static int choose_part(struct image_query *query, struct error *err)
         return 0;
     int result = parse_range(query->range, answer->size, &answer->first, &answer->length);
     answer->partial = result > 0;
-    return result >= 0 ? 0
-                       : error_set(err, ERR_RANGE, "the blob has %lld bytes; the range asked for lies outside",
-                                   (long long)answer->size);
+    return result >= 0
+               ? 0
+               : error_set(err, ERR_RANGE, "the blob has %lld bytes; the range asked for lies outside",
+                           (long long)answer->size);
 }
 
 static int pull(struct image_query *query, const struct registry_scope *scope, struct error *err)
@@ -80,7 +83,8 @@ static int pull(struct image_query *query, const struct registry_scope *scope, s
     struct query_pipe_sink sink;
     query_pipe_sink_init(&sink, query->out, &query->base.monitor);
     if (answer->partial)
-        return registry_blob_pull_range(scope, &answer->digest, answer->first, answer->length, &sink.base, err);
+        return registry_blob_pull_range(scope, &answer->digest, answer->first, answer->length, &sink.base,
+                                        err);
     return registry_blob_pull(scope, &answer->digest, answer->size, &sink.base, err);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queries that keep build contexts: CONTEXTS/ALGORITHM/HEX, whatever kind of tar it is; the layer that uses it judges that.
-// What must hold: the name appears only after the bytes under it were found to have that digest and are on disk.
+// Queries that keep build contexts: CONTEXTS/ALGORITHM/HEX, whatever kind of tar it is; the layer that uses
+// it judges that. What must hold: the name appears only after the bytes under it were found to have that
+// digest and are on disk.
 #include "images/image_query_room.h"
 
 #include <errno.h>
@@ -65,7 +66,8 @@ static int receive(struct image_query *query, int fd, struct error *err)
     if (result)
         return -1;
     if (!digest_equal(&digest, &query->digest))
-        return error_set(err, ERR_INVALID_REQUEST, "The body has the digest %s, not %s", digest.text, query->digest.text);
+        return error_set(err, ERR_INVALID_REQUEST, "The body has the digest %s, not %s", digest.text,
+                         query->digest.text);
     return fsync(fd) ? error_set_errno(err, errno, "writing the context to disk") : 0;
 }
 
@@ -89,7 +91,8 @@ static int receive_and_publish(struct image_query *query, int temp_dirfd, int di
 static int take_context(struct image_query *query, struct error *err)
 {
     AUTO_CLOSE int temp_dirfd = open_directory(query, IMAGE_QUERY_CONTEXT_TEMP, err);
-    AUTO_CLOSE int dirfd = temp_dirfd >= 0 ? open_directory(query, digest_algorithm_name(&query->digest), err) : -1;
+    AUTO_CLOSE int dirfd =
+        temp_dirfd >= 0 ? open_directory(query, digest_algorithm_name(&query->digest), err) : -1;
     return dirfd >= 0 ? receive_and_publish(query, temp_dirfd, dirfd, err) : -1;
 }
 

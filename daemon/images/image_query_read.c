@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queries that read documents: manifest, config, tags, referrers, catalog, credentials. Each is one function of a worker
-// over an endpoint; none changes anything.
+// Queries that read documents: manifest, config, tags, referrers, catalog, credentials. Each is one function
+// of a worker over an endpoint; none changes anything.
 #include "images/image_query_room.h"
 
 #include "base/mem.h"
@@ -38,14 +38,16 @@ static json_t *descriptors_to_json(const struct descriptor *items, size_t count)
 static int add_config(struct image_query *query, const struct manifest *manifest, struct error *err)
 {
     size_t len;
-    AUTO_FREE char *bytes = endpoint_read(&query->endpoint, &manifest->config, CONFIG_BYTES_MAX, &query->base, &len, err);
+    AUTO_FREE char *bytes =
+        endpoint_read(&query->endpoint, &manifest->config, CONFIG_BYTES_MAX, &query->base, &len, err);
     json_t *config = bytes ? json_parse(bytes, len, &json_limits_config, err) : NULL;
     if (!config)
         return error_wrap(err, "image config");
     const char *os = json_get_string(config, "os"), *architecture = json_get_string(config, "architecture");
     const char *variant = json_get_string(config, "variant");
-    AUTO_FREE char *platform = mem_printf("%s/%s%s%s", os ? os : "unknown", architecture ? architecture : "unknown",
-                                          variant ? "/" : "", variant ? variant : "");
+    AUTO_FREE char *platform =
+        mem_printf("%s/%s%s%s", os ? os : "unknown", architecture ? architecture : "unknown",
+                   variant ? "/" : "", variant ? variant : "");
     json_object_set_new(query->answer.value, "platform", json_string(platform));
     json_object_set_new(query->answer.value, "config", config);
     return 0;
@@ -59,13 +61,15 @@ int image_query_inspect(struct step *step, struct error *err)
         return -1;
     AUTO_FREE char *ref = location_format(&query->endpoint.where);
     json_decref(query->answer.value); // of a run that failed half-way
-    query->answer.value = json_pack("{s:s, s:s, s:s, s:I}", "ref", ref, "digest", manifest.digest.text, "media_type",
-                             manifest.media_type, "size", (json_int_t)manifest.len);
+    query->answer.value = json_pack("{s:s, s:s, s:s, s:I}", "ref", ref, "digest", manifest.digest.text,
+                                    "media_type", manifest.media_type, "size", (json_int_t)manifest.len);
     int result = 0;
     if (manifest.is_index)
-        json_object_set_new(query->answer.value, "manifests", descriptors_to_json(manifest.children, manifest.n_children));
+        json_object_set_new(query->answer.value, "manifests",
+                            descriptors_to_json(manifest.children, manifest.n_children));
     else
-        json_object_set_new(query->answer.value, "layers", descriptors_to_json(manifest.layers, manifest.n_layers));
+        json_object_set_new(query->answer.value, "layers",
+                            descriptors_to_json(manifest.layers, manifest.n_layers));
     if (!manifest.is_index && manifest_is_image(&manifest))
         result = add_config(query, &manifest, err);
     json_object_set_new(query->answer.value, "annotations",
@@ -98,7 +102,8 @@ int image_query_config(struct step *step, struct error *err)
     query->has_platform = true;
     if (image_query_resolve(query, &manifest, err))
         return -1;
-    query->answer.bytes = endpoint_read(&query->endpoint, &manifest.config, CONFIG_BYTES_MAX, step, &query->answer.len, err);
+    query->answer.bytes =
+        endpoint_read(&query->endpoint, &manifest.config, CONFIG_BYTES_MAX, step, &query->answer.len, err);
     query->answer.media_type = mem_strdup(manifest.config.media_type);
     query->answer.digest = manifest.config.digest;
     manifest_clear(&manifest);
@@ -116,7 +121,8 @@ int image_query_manifest_head(struct step *step, struct error *err)
     }
     struct registry_scope scope = image_query_scope(query);
     const char *target = reference_target(&query->endpoint.where.ref);
-    int found = registry_manifest_head(&scope, target, &answer->digest, &answer->media_type, &answer->size, err);
+    int found =
+        registry_manifest_head(&scope, target, &answer->digest, &answer->media_type, &answer->size, err);
     if (found < 0)
         return -1;
     AUTO_FREE char *ref = location_format(&query->endpoint.where);
@@ -184,7 +190,8 @@ static void add_verdict(struct image_query *query, const struct error *why)
 {
     json_t *value = query->answer.value;
     json_object_set_new(value, "ok", json_boolean(why == NULL));
-    json_object_set_new(value, "detail", json_string(why ? why->detail : "The registry answered to these credentials"));
+    json_object_set_new(value, "detail",
+                        json_string(why ? why->detail : "The registry answered to these credentials"));
     if (why)
         json_object_set_new(value, "code", json_string(error_wire(why->code)));
     if (why && why->hint)
@@ -198,10 +205,10 @@ int image_query_credentials(struct step *step, struct error *err)
     struct error why = ERROR_INIT;
     AUTO_CREDENTIAL struct credential *credential =
         credentials_find(query->context->credentials, NULL, query->text, NULL, &why);
-    query->answer.value =
-        credential ? json_pack("{s:s, s:s, s:s}", "registry", query->text, "source", credential->source, "kind",
-                               credential_kind_name(credential->kind))
-                   : json_pack("{s:s, s:n, s:n}", "registry", query->text, "source", "kind");
+    query->answer.value = credential
+                              ? json_pack("{s:s, s:s, s:s}", "registry", query->text, "source",
+                                          credential->source, "kind", credential_kind_name(credential->kind))
+                              : json_pack("{s:s, s:n, s:n}", "registry", query->text, "source", "kind");
     if (credential && credential->username)
         json_object_set_new(query->answer.value, "username", json_string(credential->username));
     struct registry_scope scope = image_query_scope(query);

@@ -9,15 +9,15 @@
 struct image_query {
     struct step base;
     struct image_context *context;
-    struct endpoint endpoint;      // of kinds that name an image
-    char *text;                    // of kinds that name a registry: its canonical name; CONTEXT_*: a name not used yet
-    struct digest digest;          // CONTEXT_*
-    struct platform platform;      // wanted, if has_platform
+    struct endpoint endpoint; // of kinds that name an image
+    char *text;           // of kinds that name a registry: its canonical name; CONTEXT_*: a name not used yet
+    struct digest digest; // CONTEXT_*
+    struct platform platform; // wanted, if has_platform
     bool has_platform;
     char *artifact_type, *from, *media_type, *range;
     char *bytes;
     size_t len;
-    enum location_kind format;     // ARCHIVE
+    enum location_kind format; // ARCHIVE
     struct pipe *in, *out;
     int64_t in_bytes, in_bytes_max;
     struct image_answer answer;
@@ -28,12 +28,13 @@ static inline struct image_query *image_query_of(struct step *step)
     return container_of(step, struct image_query, base);
 }
 
-// Opens the endpoint and reads the manifest that the reference names; of an index the child for the platform, if one is
-// wanted.
+// Opens the endpoint and reads the manifest that the reference names; of an index the child for the platform,
+// if one is wanted.
 int image_query_resolve(struct image_query *query, struct manifest *ret, struct error *err);
 // The scope of a query that is for registries only.
 struct registry_scope image_query_scope(struct image_query *query);
-// "blob unknown" is a fault of a registry where a manifest names the blob; where a caller does, it is just not there.
+// "blob unknown" is a fault of a registry where a manifest names the blob; where a caller does, it is just
+// not there.
 int image_query_not_found(struct error *err);
 
 // One for each kind: the step's run.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The query that pushes a blob from the body of a request. With digest and length known the bytes go straight on to the
-// registry; else they are spooled into the blob store, which finds both out, and pushed from there.
+// The query that pushes a blob from the body of a request. With digest and length known the bytes go straight
+// on to the registry; else they are spooled into the blob store, which finds both out, and pushed from there.
 #include "images/image_query_room.h"
 
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queries that change a registry by one small request: push and delete a manifest, delete or mount a blob. Blobs that are
-// pushed are image_query_blob.c.
+// Queries that change a registry by one small request: push and delete a manifest, delete or mount a blob.
+// Blobs that are pushed are image_query_blob.c.
 #include "images/image_query_room.h"
 
 #include "base/mem.h"
@@ -21,8 +21,8 @@ static int parse_body(const struct image_query *query, struct manifest *ret, str
         digest_of(&digest, named->algorithm, query->bytes, query->len);
     if (digest_known(named) && !digest_equal(named, &digest)) {
         manifest_clear(ret);
-        return error_set(err, ERR_INVALID_REQUEST, "The body has the digest %s, but the reference names %s", digest.text,
-                         named->text);
+        return error_set(err, ERR_INVALID_REQUEST, "The body has the digest %s, but the reference names %s",
+                         digest.text, named->text);
     }
     ret->digest = digest;
     return 0;
@@ -35,8 +35,9 @@ int image_query_manifest_put(struct step *step, struct error *err)
     struct manifest manifest;
     if (parse_body(query, &manifest, err))
         return -1;
-    int result = registry_manifest_push(&scope, reference_target(&query->endpoint.where.ref), manifest.media_type,
-                                        manifest.bytes, manifest.len, &manifest.digest, err);
+    int result =
+        registry_manifest_push(&scope, reference_target(&query->endpoint.where.ref), manifest.media_type,
+                               manifest.bytes, manifest.len, &manifest.digest, err);
     if (!result)
         result = registry_referrers_add(&scope, &manifest, err);
     query->answer.digest = manifest.digest;
@@ -68,8 +69,9 @@ int image_query_blob_mount(struct step *step, struct error *err)
     query->answer.digest = ref->digest;
     if (mounted)
         return mounted < 0 ? -1 : 0;
-    error_set(err, ERR_MOUNT_REFUSED, "%s did not mount %s from %s into %s", ref->registry, ref->digest.text, query->from,
-              ref->repository);
-    error_hint(err, "The blob must be in that repository, and the credentials must be allowed to read there.");
+    error_set(err, ERR_MOUNT_REFUSED, "%s did not mount %s from %s into %s", ref->registry, ref->digest.text,
+              query->from, ref->repository);
+    error_hint(err,
+               "The blob must be in that repository, and the credentials must be allowed to read there.");
     return -1;
 }

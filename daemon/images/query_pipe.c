@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Plugs between base/pipe and base/stream. Used by the runs of queries; the pipe's stall limit frees the worker of a client that
-// neither takes nor gives.
+// Plugs between base/pipe and base/stream. Used by the runs of queries; the pipe's stall limit frees the
+// worker of a client that neither takes nor gives.
 #include "images/query_pipe.h"
 
 #include "base/list.h"
@@ -29,18 +29,21 @@ void query_pipe_sink_init(struct query_pipe_sink *sink, struct pipe *pipe, const
     *sink = (struct query_pipe_sink){.base = {&ops}, .pipe = pipe, .monitor = monitor};
 }
 
-static ssize_t read_pipe(struct reader_at *reader, void *buffer, size_t len, int64_t offset, struct error *err)
+static ssize_t read_pipe(struct reader_at *reader, void *buffer, size_t len, int64_t offset,
+                         struct error *err)
 {
     struct query_pipe_reader *self = container_of(reader, struct query_pipe_reader, base);
     char *at = buffer;
     size_t done = 0;
     if (offset != self->position) {
-        error_set(err, ERR_REGISTRY_ERROR, "the registry broke the upload off, and the body can be read only once");
+        error_set(err, ERR_REGISTRY_ERROR,
+                  "the registry broke the upload off, and the body can be read only once");
         error_hint(err, "Send the request again.");
         return -1;
     }
     while (done < len) {
-        ssize_t got = monitor_check(self->monitor, err) ? -1 : pipe_read(self->pipe, at + done, len - done, err);
+        ssize_t got =
+            monitor_check(self->monitor, err) ? -1 : pipe_read(self->pipe, at + done, len - done, err);
         if (got < 0)
             return -1;
         if (got == 0)
@@ -63,7 +66,8 @@ void query_pipe_reader_init(struct query_pipe_reader *reader, struct pipe *pipe,
     *reader = (struct query_pipe_reader){.base = {&ops, size}, .pipe = pipe, .monitor = monitor};
 }
 
-int query_pipe_copy(struct pipe *pipe, struct sink *sink, int64_t max, const struct monitor *monitor, struct error *err)
+int query_pipe_copy(struct pipe *pipe, struct sink *sink, int64_t max, const struct monitor *monitor,
+                    struct error *err)
 {
     AUTO_FREE char *buffer = mem_alloc(COPY_BYTES);
     int64_t total = 0;
@@ -72,7 +76,8 @@ int query_pipe_copy(struct pipe *pipe, struct sink *sink, int64_t max, const str
             return -1;
         total += got;
         if (max && total > max)
-            return error_set(err, ERR_TOO_LARGE, "the body has more than the %lld bytes that are taken", (long long)max);
+            return error_set(err, ERR_TOO_LARGE, "the body has more than the %lld bytes that are taken",
+                             (long long)max);
         if (sink_write(sink, buffer, (size_t)got, err))
             return -1;
     }

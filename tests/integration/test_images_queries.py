@@ -36,7 +36,9 @@ class Queries(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.registry = Registry()
-        cls.daemon = Daemon(settings={"limits.context_bytes": 20 * MIB, "limits.write_timeout_ms": 3000})
+        # Memory that a sanitizer keeps back for its own purpose is not what is measured here.
+        options = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=8:thread_local_quarantine_size_kb=64"
+        cls.daemon = Daemon(settings={"limits.context_bytes": 20 * MIB}, more={"ASAN_OPTIONS": options})
         cls.host = cls.registry.address
         cls.manifest, cls.layer = cls.push_image("team/app")
 
@@ -239,19 +241,25 @@ class Queries(unittest.TestCase):
             hasher.update(block)
         digest = "sha256:" + hasher.hexdigest()
         before = self.daemon.memory_kib()
+        highest = 0
+
+        def watched():
+            nonlocal highest
+            for i, block in enumerate(large_body()):
+                highest = max(highest, self.daemon.memory_kib()) if i % 8 == 0 else highest
+                yield block
+
         headers = {"Content-Length": str(LARGE)}
-        answer = self.post_blob("blobs/large", large_body(), digest, headers=headers, timeout=200)
+        answer = self.post_blob("blobs/large", watched(), digest, headers=headers, timeout=200)
         self.assertEqual((answer.status, answer.json()["size"]), (201, LARGE))
         again = hashlib.sha256()
-        highest = 0
         with self.daemon.open("GET", self.path("blob", ref=f"{self.host}/blobs/large@{digest}"), timeout=200) as stream:
             self.assertEqual(stream.headers["Content-Length"], str(LARGE))
             while data := stream.response.read(4 * MIB):
                 again.update(data)
                 highest = max(highest, self.daemon.memory_kib())
         self.assertEqual(again.hexdigest(), hasher.hexdigest())
-        sanitized = "SAN" in " ".join(os.environ)
-        self.assertLess(highest - before, (200 if sanitized else 32) * 1024)
+        self.assertLess(highest - before, 64 * 1024)
 
     def leave(self, request):
         """Sends the beginning of a request and resets the connection once the answer has begun or at once."""
@@ -275,20 +283,33 @@ class Queries(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 10)
         self.assertEqual(self.registry.uploads(), [])
 
-    def test_client_that_does_not_read(self):
+    def test_clients_that_do_not_read(self):
         data = os.urandom(MIB) * 48
         self.assertEqual(self.post_blob("blobs/slow", data).status, 201)
         path = self.path("blob", ref=f"{self.host}/blobs/slow@{digest_of(data)}")
         clients = []
-        for _ in range(8):
+        for _ in range(8):  # more than there are workers for queries
             client = socket.socket(socket.AF_UNIX)
             client.connect(str(self.daemon.socket))
             client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             clients.append(client)
-        # Their workers are free again after the stall limit (3 s here).
-        self.assertEqual(self.daemon.image("manifest", f"{self.host}/team/app:1", ).status, 200)
+        # Questions do not wait for them: they hold half of the workers, until the stall limit (30 s).
+        begun = time.monotonic()
+        self.assertEqual(self.daemon.image("manifest", f"{self.host}/team/app:1").status, 200)
+        self.assertLess(time.monotonic() - begun, 15)
         for client in clients:
             client.close()
+        self.assertEqual(self.blob(data, repository="blobs/slow").body, data)
+
+    def test_clients_that_stall(self):
+        with Daemon(settings={"limits.write_timeout_ms": 500, "daemon.query_workers": 1}) as daemon:
+            data = os.urandom(MIB) * 48
+            self.assertEqual(self.post_blob("blobs/stall", data).status, 201)
+            path = self.path("blob", ref=f"{self.host}/blobs/stall@{digest_of(data)}")
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(daemon.socket))
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                self.assertEqual(daemon.image("manifest", f"{self.host}/team/app:1").status, 200)  # its worker is free
 
     # -- archives
 
