@@ -192,11 +192,13 @@ static void compress_slot(struct lanes_job *job, struct compressor *compressor)
     struct slot *slot = container_of(job, struct slot, compress);
     struct blocks *blocks = slot->blocks;
     slot->record = (struct block_record){.tar_len = (uint32_t)slot->in_len};
-    mark_of(&blocks->index.key, slot->in, slot->in_len, &slot->record.mark);
+    if (blocks->earlier || blocks->index_blocks)
+        mark_of(&blocks->index.key, slot->in, slot->in_len, &slot->record.mark);
     slot->reused = reuse(slot);
-    if (!slot->reused) {
+    if (!slot->reused)
         slot->out_len = compress_block(compressor, blocks->algorithm, blocks->level, slot->in, slot->in_len, slot->out,
                                        compress_bound(slot->in_len), &slot->err);
+    if (!slot->reused && blocks->index_blocks) {
         struct mark mark;
         mark_of(&blocks->index.key, slot->out, slot->out_len, &mark);
         slot->record.check = mark.half[0];

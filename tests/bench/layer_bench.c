@@ -3,10 +3,14 @@
 // Packs a directory into a layer and says how long it took: the pipeline without any registry.
 //
 //     layer_bench DIRECTORY [--lanes N] [--runs N] [--algorithm gzip|zstd|none|estargz] [--small|--level N] [--out FILE]
-//                 [--fingerprint]
+//                 [--fingerprint] [--reuse]
+//
+// --reuse (with --out): every run after the first takes unchanged blocks from the blob before it; change a file meanwhile.
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +20,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/stream.h"
 #include "layers/lanes.h"
 #include "layers/layer.h"
 
@@ -24,7 +29,7 @@ struct options {
     const char *out;
     size_t lanes;
     int runs;
-    bool fingerprint;
+    bool fingerprint, reuse;
     enum layer_algorithm algorithm;
     int level;
 };
@@ -64,6 +69,9 @@ static double cpu_s(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+static atomic_bool watching;
+static atomic_long peak_kib;
+
 static long rss_anon_kib(void)
 {
     char line[256];
@@ -77,12 +85,24 @@ static long rss_anon_kib(void)
     return value;
 }
 
+static void *watch(void *unused)
+{
+    while (atomic_load(&watching)) {
+        long now = rss_anon_kib();
+        if (now > atomic_load(&peak_kib))
+            atomic_store(&peak_kib, now);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return unused;
+}
+
 static int parse(int argc, char **argv, struct options *options)
 {
     static const char *const algorithms[] = {"gzip", "zstd", "none", "estargz"};
     static const struct option known[] = {
         {"lanes", 1, NULL, 'l'}, {"runs", 1, NULL, 'r'},  {"algorithm", 1, NULL, 'a'},  {"small", 0, NULL, 's'},
-        {"level", 1, NULL, 'L'}, {"out", 1, NULL, 'o'},   {"fingerprint", 0, NULL, 'f'}, {0}};
+        {"level", 1, NULL, 'L'}, {"out", 1, NULL, 'o'},   {"fingerprint", 0, NULL, 'f'},
+        {"reuse", 0, NULL, 'R'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         int64_t value = 0;
         if (strchr("lrL", c) && !str_to_int64(optarg, 0, 10000, &value))
@@ -94,6 +114,7 @@ static int parse(int argc, char **argv, struct options *options)
         case 's': options->level = LAYER_LEVEL_SMALL; break;
         case 'o': options->out = optarg; break;
         case 'f': options->fingerprint = true; break;
+        case 'R': options->reuse = true; break;
         case 'a':
             for (int i = 0; i < 4; i++)
                 if (strcmp(algorithms[i], optarg) == 0)
@@ -106,7 +127,23 @@ static int parse(int argc, char **argv, struct options *options)
     return optind == argc - 1 ? 0 : -1;
 }
 
-static int run_once(const struct options *options, const struct layer_spec *spec, const struct roots *roots,
+// The blob and its index serve the next run.
+static void keep(const struct options *options, struct layer_spec *spec, struct layer_result *result)
+{
+    static struct layer_earlier earlier;
+    static char path[4096];
+    snprintf(path, sizeof(path), "%s.earlier", options->out);
+    reader_at_close(earlier.blob);
+    free((void *)earlier.index);
+    rename(options->out, path);
+    earlier.blob = reader_at_fd(open(path, O_RDONLY | O_CLOEXEC), result->size);
+    earlier.index = result->index;
+    earlier.index_len = result->index_len;
+    result->index = NULL;
+    spec->earlier = &earlier;
+}
+
+static int run_once(const struct options *options, struct layer_spec *spec, const struct roots *roots,
                     struct lanes *lanes, struct error *err)
 {
     struct file_sink file = {.sink.ops = &FILE_SINK};
@@ -114,16 +151,26 @@ static int run_once(const struct options *options, const struct layer_spec *spec
     if (file.fd < 0)
         return error_set_errno(err, errno, "opening the output");
     struct layer_result result;
+    pthread_t watcher;
+    atomic_store(&peak_kib, 0);
+    atomic_store(&watching, true);
+    pthread_create(&watcher, NULL, watch, NULL);
     double wall = now_s(), cpu = cpu_s();
     int status = layer_pack(spec, roots, NULL, lanes, &file.sink, NULL, &result, err);
     wall = now_s() - wall;
     cpu = cpu_s() - cpu;
-    long rss = rss_anon_kib();
+    atomic_store(&watching, false);
+    pthread_join(watcher, NULL);
     close(file.fd);
     if (status == 0)
-        printf("%.3f s wall, %.3f s cpu, wall/(cpu/lanes) %.2f, RssAnon %ld KiB, %lld entries, tar %lld, blob %lld, %s\n",
-               wall, cpu, wall * (double)lanes_count(lanes) / cpu, rss, (long long)result.files,
-               (long long)result.tar_size, (long long)result.size, result.digest.text);
+        printf("%.3f s wall, %.3f s cpu, wall/(cpu/lanes) %.2f, peak RssAnon %ld KiB, %lld entries, tar %lld, blob %lld, "
+               "%lld of %lld blocks reused, %s\n",
+               wall, cpu, wall * (double)lanes_count(lanes) / cpu, atomic_load(&peak_kib), (long long)result.files,
+               (long long)result.tar_size, (long long)result.size, (long long)result.blocks_reused,
+               (long long)result.blocks, result.digest.text);
+    if (status == 0 && options->reuse)
+        keep(options, spec, &result);
+    layer_result_clear(&result);
     return status;
 }
 
@@ -151,7 +198,8 @@ int main(int argc, char **argv)
     struct roots *roots = roots_new("build root", "--build-root");
     struct lanes *lanes = lanes_new(options.lanes, &err);
     struct layer_entry entry = {.type = LAYER_COPY, .from = directory, .to = (char *)"/app"};
-    struct layer_spec spec = {.entries = &entry, .n_entries = 1, .algorithm = options.algorithm, .level = options.level};
+    struct layer_spec spec = {.entries = &entry, .n_entries = 1, .algorithm = options.algorithm, .level = options.level,
+                              .index_blocks = options.reuse};
     int status = !directory || !lanes ? -1 : roots_add(roots, directory, &err);
     for (int run = 0; status == 0 && run < options.runs; run++)
         status = options.fingerprint ? run_fingerprint(&spec, roots, &err)
