@@ -182,6 +182,39 @@ static json_t *login(const struct live *live, const char *password)
                      password ? password : live_about(live, "password"));
 }
 
+// In chunks, from a reader and from a registry, and read back.
+static void chunks(void **state)
+{
+    (void)state;
+    struct live live;
+    const char *arguments[] = {"token", NULL};
+    live_start(&live, "registries.py", arguments);
+    registry_free(live.registry);
+    live.registry = registry_new(&(struct registry_options){.transport = live.transport,
+                                                            .hosts = live.hosts,
+                                                            .credentials = live.credentials,
+                                                            .chunk_bytes = 1 << 20,
+                                                            .monolithic_max_bytes = 2 << 20});
+    live.scope.registry = live.registry;
+    live_sign_in(&live, login(&live, NULL));
+    struct error err = ERROR_INIT;
+    struct live_blob blob = push_one(&live, (5 << 20) + 123, 3, BLOB_PUSH_COPIED);
+    struct registry_scope other = live.scope;
+    other.repository = "team/other";
+    struct blob_push_target target = {.scope = other, .error = ERROR_INIT};
+    struct blob_push push = {
+        .digest = blob.digest, .size = blob.size, .from = &live.scope, .targets = &target, .n_targets = 1};
+    assert_ok(blob_push_run(&push, &err), &err);
+    struct memory_sink sink = {.base.ops = &memory_ops};
+    assert_ok(registry_blob_pull(&other, &blob.digest, blob.size, &sink.base, &err), &err);
+    assert_int_equal(sink.len, blob.size);
+    assert_memory_equal(sink.bytes, blob.bytes, sink.len);
+    assert_int_equal(open_sessions(&live), 0);
+    free(sink.bytes);
+    free(blob.bytes);
+    live_stop(&live);
+}
+
 static void basic_over_tls(void **state)
 {
     (void)state;
@@ -297,7 +330,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain),          cmocka_unit_test(request_counts),
         cmocka_unit_test(basic_over_tls), cmocka_unit_test(basic_behind_naive_proxy),
-        cmocka_unit_test(tokens),         cmocka_unit_test(failures),
+        cmocka_unit_test(tokens),         cmocka_unit_test(chunks),
+        cmocka_unit_test(failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
