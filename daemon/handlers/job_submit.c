@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "handlers/event_stream.h"
 #include "handlers/job_wait.h"
@@ -40,6 +41,7 @@ static void accepted(struct submission *submission, struct job *job, bool replay
     struct answer *answer = submission->answer;
     struct request *request = answer->request;
     struct app *app = answer->app;
+    log_write(LOG_LEVEL_INFO, job_id(job), request_id(request), replayed ? "job asked for again" : "job accepted");
     answer_location(request, job_id(job));
     if (replayed)
         reply_header(request, "Idempotency-Replayed", "true");

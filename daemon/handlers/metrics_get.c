@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // GET /metrics: Prometheus text format 0.0.4. Few series, no label whose values come from outside.
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/metrics.h"
 #include "base/strbuf.h"
 #include "blobs/blob_store.h"
 #include "handlers/answer.h"
@@ -32,10 +39,6 @@ static void put_engine(struct strbuf *out, const struct engine *engine)
     head(out, "dray_jobs", "gauge", "Jobs that are not terminal.");
     labelled(out, "dray_jobs", "state", "queued", stats.queued);
     labelled(out, "dray_jobs", "state", "running", stats.running);
-    head(out, "dray_jobs_finished_total", "counter", "Jobs that became terminal since the start.");
-    labelled(out, "dray_jobs_finished_total", "result", "succeeded", stats.finished_succeeded);
-    labelled(out, "dray_jobs_finished_total", "result", "failed", stats.finished_failed);
-    labelled(out, "dray_jobs_finished_total", "result", "cancelled", stats.finished_cancelled);
     single(out, "dray_workers", "gauge", "Size of the worker pool.", stats.workers);
     single(out, "dray_workers_busy", "gauge", "Workers that run a step.", stats.workers_busy);
     single(out, "dray_draining", "gauge", "1 while the daemon shuts down.", stats.draining);
@@ -69,6 +72,48 @@ static void put_server(struct strbuf *out, const struct server *server)
         labelled(out, "dray_http_requests_total", "code", classes[i], stats.status_class[i]);
 }
 
+static int64_t open_files(void)
+{
+    int64_t count = -3; // ".", ".." and the descriptor of the listing
+    DIR *directory = opendir("/proc/self/fd");
+    if (!directory)
+        return 0;
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static void put_memory(struct strbuf *out)
+{
+    long long virtual_pages = 0, resident_pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%lld %lld", &virtual_pages, &resident_pages) != 2)
+        virtual_pages = resident_pages = 0;
+    if (file)
+        fclose(file);
+    single(out, "process_virtual_memory_bytes", "gauge", "Size of the address space.",
+           virtual_pages * sysconf(_SC_PAGESIZE));
+    single(out, "process_resident_memory_bytes", "gauge", "Memory in use.", resident_pages * sysconf(_SC_PAGESIZE));
+}
+
+// The names that Prometheus' own client libraries use.
+static void put_process(struct strbuf *out, const struct app *app)
+{
+    struct timespec used = {0};
+    struct rlimit files = {0};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    getrlimit(RLIMIT_NOFILE, &files);
+    single(out, "process_start_time_seconds", "gauge", "Start of the process, Unix time.",
+           app->started_wall_ms / 1000);
+    head(out, "process_cpu_seconds_total", "counter", "Processor time used.");
+    strbuf_printf(out, "process_cpu_seconds_total %lld.%02d\n", (long long)used.tv_sec,
+                  (int)(used.tv_nsec / 10000000));
+    single(out, "process_open_fds", "gauge", "Open descriptors.", open_files());
+    single(out, "process_max_fds", "gauge", "Descriptors that may be open.", (int64_t)files.rlim_cur);
+    put_memory(out);
+}
+
 void metrics_get(struct request *request, void *arg)
 {
     const struct app *app = arg;
@@ -77,8 +122,8 @@ void metrics_get(struct request *request, void *arg)
         return;
     head(&out, "dray_build_info", "gauge", "Always 1.");
     labelled(&out, "dray_build_info", "version", DRAY_VERSION, 1);
-    single(&out, "process_start_time_seconds", "gauge", "Start of the process, Unix time.",
-           app->started_wall_ms / 1000);
+    put_process(&out, app);
+    metrics_print(&out);
     put_engine(&out, app->engine);
     if (app->blobs)
         put_cache(&out, app->blobs);

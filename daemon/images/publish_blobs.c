@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
@@ -183,11 +184,21 @@ static int blob_run(struct step *step, struct error *err)
     return result;
 }
 
+static const char *how_counted(const struct blob *blob, enum blob_how how)
+{
+    if (how == HOW_MOUNTED)
+        return "mounted";
+    if (how != HOW_MOVED)
+        return "exists";
+    return str_equal(blob->what.how_made, "cached") ? "cache" : "copied";
+}
+
 static void settle(struct publish *p, struct blob *blob, size_t destination, enum blob_how how)
 {
     struct job_progress *progress = job_progress_get(p->job);
     int64_t size = blob->what.descriptor.size;
     blob->how[destination] = how;
+    metrics_add(METRIC_BLOB_BYTES, size, how_counted(blob, how), NULL, NULL);
     progress->blobs_done++;
     if (how == HOW_MOVED)
         progress->bytes_done += size;

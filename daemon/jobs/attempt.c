@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "jobs/admission.h"
 #include "jobs/engine_core.h"
 #include "jobs/feed.h"
@@ -64,8 +65,10 @@ void attempt_begin(struct job *job)
     job->state = JOB_RUNNING;
     job->begun = true;
     job->begun_ms = clock_ms();
-    if (job->started_ms == 0)
+    if (job->started_ms == 0) {
         job->started_ms = clock_wall_ms();
+        metrics_observe_ms(METRIC_JOB_QUEUE, job->started_ms - job->created_ms, job->kind);
+    }
     engine->n_running++;
     list_append(&engine->running, &job->link);
     step_group_init(&job->group, POOL_STEPS, job->priority, job->uid, engine->options.max_steps_per_job);
@@ -174,6 +177,7 @@ static bool try_again(struct task *task)
                           "attempt", step->attempt, "max", most, "delay_ms", (json_int_t)delay_ms, "problem",
                           error_to_json(&step->error, instance, NULL)));
     task->job->stats.retries++;
+    metrics_add(METRIC_RETRIES, 1, error_wire(step->error.code), NULL, NULL);
     error_clear(&step->error);
     progress_drop(task);
     list_append(&task->job->tasks, &task->link);

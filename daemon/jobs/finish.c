@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "jobs/attempt.h"
 #include "jobs/engine_core.h"
 #include "jobs/engine_wait.h"
@@ -67,6 +68,14 @@ static json_t *finished_members(const struct job *job)
                      "error", problem);
 }
 
+static void count_outcome(const struct job *job)
+{
+    const char *code = job->error.code ? error_wire(job->error.code) : "";
+    metrics_add(METRIC_JOBS_FINISHED, 1, job->kind, job_state_name(job->state), code);
+    if (job->started_ms > 0)
+        metrics_observe_ms(METRIC_JOB_DURATION, job->finished_ms - job->started_ms, job->kind);
+}
+
 static void complete(struct job *job)
 {
     struct engine *engine = job->engine;
@@ -84,6 +93,7 @@ static void complete(struct job *job)
         engine->counts.finished_failed++;
     else
         engine->counts.finished_cancelled++;
+    count_outcome(job);
     log_write(LOG_LEVEL_INFO, job->id, NULL, "job %s%s%s", job_state_name(job->state),
               job->error.detail ? ": " : "", job->error.detail ? job->error.detail : "");
     engine_job_close(engine, job);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "jobs/admission.h"
 #include "jobs/attempt.h"
 #include "jobs/engine_core.h"
@@ -122,6 +123,8 @@ void job_stats_add(struct job *job, const struct monitor *monitor)
     job->stats.bytes_received += atomic_load(&monitor->bytes_received);
     job->stats.requests += atomic_load(&monitor->requests);
     job->stats.retries += atomic_load(&monitor->retries);
+    if (atomic_load(&monitor->retries))
+        metrics_add(METRIC_RETRIES, atomic_load(&monitor->retries), "resumed", NULL, NULL);
     job->stats.tokens += atomic_load(&monitor->tokens);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "net/transport_internal.h"
 
@@ -78,11 +79,24 @@ void transport_stream_fail(struct transport_stream *stream, struct error *err)
     error_clear(err);
 }
 
+// By redirects a request gets anywhere: the names of hosts come from outside.
+static void count(const struct transport_stream *stream)
+{
+    static const char *const classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    int status = stream->answer.status;
+    const struct url *url = &stream->call->url;
+    AUTO_FREE char *host =
+        url->port == 443 ? mem_strdup(url->host) : mem_printf("%s:%d", url->host, url->port);
+    metrics_add(METRIC_REGISTRY_REQUESTS, 1, metrics_bounded_name(host),
+                classes[status >= 100 && status < 600 ? status / 100 : 0], NULL);
+}
+
 void transport_stream_end(struct transport_stream *stream, CURLcode code)
 {
     curl_multi_remove_handle(stream->multi->lane->curl, stream->easy);
     stream->code = code;
     stream->done = true;
+    count(stream);
 }
 
 bool transport_stream_done(const struct transport_stream *stream)
