@@ -8,13 +8,14 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credentials/credentials.h"
-#include "jobs/step.h"
+#include "images/local_store.h"
+#include "jobs/job.h"
 #include "layout/image_store.h"
 
 void endpoint_init(struct endpoint *endpoint, struct image_context *context, const struct location *where,
                    struct credential_set *auth)
 {
-    *endpoint = (struct endpoint){.context = context, .auth = auth ? credential_set_ref(auth) : NULL};
+    *endpoint = (struct endpoint){.context = context, .uid = -1, .auth = auth ? credential_set_ref(auth) : NULL};
     location_copy(&endpoint->where, where);
     if (where->kind == LOCATION_REGISTRY)
         endpoint->key = mem_printf("%s/%s", where->ref.registry, where->ref.repository);
@@ -41,11 +42,9 @@ int endpoint_open(struct endpoint *endpoint, bool for_writing, struct step *step
 {
     if (endpoint_is_registry(endpoint) || endpoint->where.kind == LOCATION_SCRATCH || endpoint->store)
         return 0;
-    const struct image_context *context = endpoint->context;
-    struct archive_spool spool = {context->spool_dirfd, context->spool_bytes_max};
-    endpoint->store = for_writing ? image_store_create(context->output_roots, &endpoint->where, err)
-                                  : image_store_open(context->build_roots, &endpoint->where, &spool,
-                                                     step ? &step->monitor : NULL, err);
+    int64_t uid = step && step->job ? job_owner_uid(step->job) : endpoint->uid;
+    endpoint->store = local_store_open(endpoint->context, &endpoint->where, for_writing, uid,
+                                       step ? &step->monitor : NULL, err);
     return endpoint->store ? 0 : -1;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "images/local_store.h"
 #include "images/publish_internal.h"
 #include "layout/image_store.h"
 
@@ -53,7 +54,7 @@ static int ask_layout(struct survey_step *self, struct error *err)
     if (endpoint->where.kind != LOCATION_OCI_LAYOUT)
         return 0;
     struct image_store *store =
-        image_store_open(p->context->output_roots, &endpoint->where, NULL, &self->base.monitor, err);
+        local_store_open_output(p->context, &endpoint->where, job_owner_uid(p->job), &self->base.monitor, err);
     if (!store) {
         bool absent = err->code == ERR_PATH_NOT_FOUND || err->code == ERR_IMAGE_NOT_FOUND;
         if (absent)

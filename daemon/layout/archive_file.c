@@ -66,7 +66,8 @@ static int open_spool(const struct archive_spool *spool, struct error *err)
         error_hint(err, "Decompress it first; layers inside it may be compressed.");
         return -1;
     }
-    int fd = openat(spool->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = spool->file ? fcntl(spool->file, F_DUPFD_CLOEXEC, 3)
+                         : openat(spool->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || temp_file_open(&temp, spool->dirfd, 0600, err) < 0)
         return fd;
     fd = temp.fd;

@@ -11,6 +11,7 @@
 struct archive_spool {
     int dirfd;         // where to unpack compressed archives; -1: they are refused
     int64_t bytes_max; // of the unpacked archive
+    int file;          // an empty file to unpack into, borrowed; 0: one is made in dirfd
 };
 
 // The index of the archive at path. spool may be NULL (as dirfd -1). ERR_PATH_NOT_FOUND,
