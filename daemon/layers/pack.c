@@ -167,24 +167,55 @@ static int write_bytes(struct pack *pack, const struct walk_item *item, const vo
     return check(pack, written == (la_ssize_t)len ? ARCHIVE_OK : ARCHIVE_FATAL, item->path);
 }
 
-// One read, in place. Returns the bytes read, 0 at the end of the file.
-static ssize_t read_in_place(struct pack *pack, const struct walk_item *item, int64_t left)
+static int64_t base_offset(const struct walk_item *item)
+{
+    return item->member ? item->member->offset : 0;
+}
+
+// One read, in place, from `at` in the file. Returns the bytes read, 0 at its end.
+static ssize_t read_in_place(struct pack *pack, const struct walk_item *item, int64_t at, int64_t end)
 {
     size_t room;
     uint8_t *place = blocks_room(pack->blocks, &room, pack->err);
     if (!place)
         return -1;
-    size_t want = left < (int64_t)room ? (size_t)left : room;
+    size_t want = end - at < (int64_t)room ? (size_t)(end - at) : room;
     ssize_t got;
     do
-        got = item->member ? pread(item->fd, place, want, item->member->offset + item->size - left)
-                           : read(item->fd, place, want);
+        got = pread(item->fd, place, want, base_offset(item) + at);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return source_fail(pack->err, errno, "reading", item->shown);
     if (got > 0 && write_bytes(pack, item, place, (size_t)got) < 0)
         return -1;
     return got;
+}
+
+// A piece of a hole: nothing is read, so that the page cache is not filled with zeros.
+static ssize_t write_zeros(struct pack *pack, const struct walk_item *item, int64_t len)
+{
+    size_t room;
+    uint8_t *place = blocks_room(pack->blocks, &room, pack->err);
+    if (!place)
+        return -1;
+    size_t part = len < (int64_t)room ? (size_t)len : room;
+    memset(place, 0, part);
+    return write_bytes(pack, item, place, part) < 0 ? -1 : (ssize_t)part;
+}
+
+// Where the next hole of a sparse file begins, and where it ends; both the size if there is none.
+static void find_hole(const struct walk_item *item, int64_t at, int64_t *ret_begin, int64_t *ret_end)
+{
+    *ret_begin = *ret_end = item->size;
+    if (!item->st || item->st->st_blocks * 512 >= item->size)
+        return;
+    off_t hole = lseek(item->fd, at, SEEK_HOLE);
+    if (hole < 0 || hole >= item->size)
+        return;
+    off_t data = lseek(item->fd, hole, SEEK_DATA);
+    *ret_begin = hole;
+    if (data >= 0 && data < item->size)
+        *ret_end = data;
 }
 
 static int fail_short(struct pack *pack, const struct walk_item *item, int64_t left)
@@ -198,30 +229,23 @@ static int fail_short(struct pack *pack, const struct walk_item *item, int64_t l
 
 static int write_from_disk(struct pack *pack, const struct walk_item *item)
 {
-    for (int64_t left = item->size; left > 0;) {
-        ssize_t got = read_in_place(pack, item, left);
+    int64_t hole = -1, hole_end = -1;
+    for (int64_t at = 0; at < item->size;) {
+        if (at >= hole_end)
+            find_hole(item, at, &hole, &hole_end);
+        ssize_t got = at < hole ? read_in_place(pack, item, at, hole) : write_zeros(pack, item, hole_end - at);
         if (got < 0)
             return -1;
         if (got == 0)
-            return fail_short(pack, item, left);
-        left -= got;
+            return fail_short(pack, item, item->size - at);
+        at += got;
     }
+    struct stat now;
     if (!item->st)
         return 0;
-    struct stat now;
     if (fstat(item->fd, &now) < 0)
         return source_fail(pack->err, errno, "reading", item->shown);
     return source_check_same(item->st, &now, item->shown, pack->err);
-}
-
-// The path under which the same file of the same source was written before, or NULL.
-static const char *find_first_name(struct pack *pack, const struct walk_item *item)
-{
-    if (item->st && item->st->st_nlink > 1)
-        return links_meet(pack->links, item->entry, item->st->st_dev, item->st->st_ino, item->path);
-    if (item->member && item->member->linked)
-        return links_meet(pack->links, item->member, 0, 0, item->path);
-    return NULL;
 }
 
 // Small pieces, each within one block, so that every chunk is known.
@@ -253,6 +277,16 @@ static int write_content(struct pack *pack, const struct walk_item *item)
     if (pack->toc)
         estargz_content_end(pack->toc);
     return check(pack, archive_write_finish_entry(pack->archive), item->path);
+}
+
+// The path under which the same file of the same source was written before, or NULL.
+static const char *find_first_name(struct pack *pack, const struct walk_item *item)
+{
+    if (item->st && item->st->st_nlink > 1)
+        return links_meet(pack->links, item->entry, item->st->st_dev, item->st->st_ino, item->path);
+    if (item->member && item->member->linked)
+        return links_meet(pack->links, item->member, 0, 0, item->path);
+    return NULL;
 }
 
 static int write_file(struct pack *pack, const struct walk_item *item)

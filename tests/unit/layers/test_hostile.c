@@ -312,6 +312,37 @@ static void test_wide_directory(void **state)
     assert_int_equal(fx->result.files, 3001);
 }
 
+// Holes come out as zeros, between data, at the beginning and at the end; the same as a file of real zeros.
+static void test_sparse_file(void **state)
+{
+    struct fixture *fx = *state;
+    enum { SIZE = 40 << 20, PIECE = 70000 };
+    static const off_t places[] = {0, 5 << 20, (20 << 20) + 123, SIZE - PIECE - 9 * 4096};
+    AUTO_FREE char *dense = mem_calloc(1, SIZE);
+    for (int first = 0; first < 2; first++) {
+        fixture_file(fx, "src/file", "");
+        AUTO_FREE char *path = fixture_path(fx, "src/file");
+        AUTO_CLOSE int fd = open(path, O_RDWR);
+        assert_int_equal(ftruncate(fd, SIZE), 0);
+        memset(dense, 0, SIZE);
+        for (size_t i = (size_t)first; i < 4; i++) {
+            memset(dense + places[i], 'a' + (int)i, PIECE);
+            assert_int_equal(pwrite(fd, dense + places[i], PIECE, places[i]), PIECE);
+        }
+        struct layer_entry *entry = fixture_copy(fx, "src", "/app");
+        assert_int_equal(fixture_pack(fx), 0);
+        struct digest sparse = fx->result.digest;
+        fixture_bytes(fx, "src/file", dense, SIZE, 0644);
+        assert_int_equal(fixture_pack(fx), 0);
+        assert_string_equal(sparse.text, fx->result.digest.text);
+        assert_int_equal(fx->result.tar_size, 512 + 512 + SIZE + 1024);
+        free(entry->from);
+        free(entry->to);
+        free(entry->pointer);
+        fx->spec.n_entries = 0;
+    }
+}
+
 // --- files that change ---------------------------------------------------------------------------------------------
 
 struct meddler {
@@ -485,6 +516,7 @@ int main(void)
         fixture_test(test_follow),
         fixture_test(test_follow_refuses),
         fixture_test(test_wide_directory),
+        fixture_test(test_sparse_file),
         fixture_test(test_changes_while_read),
         fixture_test(test_race_keep),
         fixture_test(test_race_follow),
