@@ -99,6 +99,7 @@ void build_begin_layers(struct build_plan *plan)
             .context = plan->context,
             .spec = &plan->spec.layers[i].spec,
             .label = mem_printf("layers/%zu", i),
+            .split = plan->spec.layers[i].split_auto,
             .made = layer_made,
             .plan = plan,
             .number = i,
@@ -166,12 +167,12 @@ static enum media_compression compression_of(const struct layer_spec *spec)
     }
 }
 
-static int add_packed(struct build_plan *plan, struct build_variant *variant, size_t number, struct error *err)
+static int add_packed(struct build_plan *plan, struct build_variant *variant, struct layer_work *work,
+                      struct error *err)
 {
-    struct layer_work *work = &plan->works[number];
     struct descriptor descriptor = {0};
     if (!blob_store_lease(plan->context->blobs, &work->result.digest))
-        return error_set(err, ERR_INTERNAL, "layer %zu was evicted from the cache while in use", number);
+        return error_set(err, ERR_INTERNAL, "%s was evicted from the cache while in use", work->label);
     descriptor_init(&descriptor, media_type_layer(MEDIA_FAMILY_OCI, compression_of(work->spec)),
                     &work->result.digest, work->result.size);
     if (work->result.toc_digest)
@@ -198,28 +199,37 @@ static void add_blob(struct build_plan *plan, struct build_variant *variant, siz
     descriptor_clear(&descriptor);
 }
 
-static int add_layer(struct build_plan *plan, struct build_variant *variant, size_t number, const char *created,
-                     struct error *err)
+static void add_history(struct build_plan *plan, struct build_variant *variant, const struct digest *diff_id,
+                        size_t number)
+{
+    char created[CLOCK_TEXT_MAX];
+    clock_format_s(plan->spec.created_s, created);
+    image_config_append_layer(&variant->config, diff_id, created, "dray build", plan->spec.layers[number].comment,
+                              json_get_string(plan->spec.config, "author"));
+}
+
+static int add_layer(struct build_plan *plan, struct build_variant *variant, size_t number, struct error *err)
 {
     const struct build_layer *layer = &plan->spec.layers[number];
-    const struct digest *diff_id = layer->is_blob ? &layer->blob_diff_id : &plan->works[number].result.diff_id;
-    if (layer->is_blob)
+    if (layer->is_blob) {
         add_blob(plan, variant, number);
-    else if (add_packed(plan, variant, number, err))
-        return -1;
-    image_config_append_layer(&variant->config, diff_id, created, "dray build", layer->comment,
-                              json_get_string(plan->spec.config, "author"));
+        add_history(plan, variant, &layer->blob_diff_id, number);
+        return 0;
+    }
+    for (struct layer_work *work = &plan->works[number]; work; work = work->upper) {
+        if (add_packed(plan, variant, work, err))
+            return -1;
+        add_history(plan, variant, &work->result.diff_id, number);
+    }
     return 0;
 }
 
 int build_add_layers(struct build_plan *plan, struct error *err)
 {
-    char created[CLOCK_TEXT_MAX];
-    clock_format_s(plan->spec.created_s, created);
     for (size_t v = 0; v < plan->spec.n_platforms; v++)
         for (size_t i = 0; i < plan->spec.n_layers; i++)
             if (build_layer_applies(&plan->spec.layers[i], plan->variants[v].platform) &&
-                add_layer(plan, &plan->variants[v], i, created, err))
+                add_layer(plan, &plan->variants[v], i, err))
                 return -1;
     return 0;
 }

@@ -99,11 +99,18 @@ static void remember(struct layer_work *work)
     blob_graph_layer_put(work->context->graph, &made->fingerprint, record);
 }
 
+// The layer is there when its parts are.
+static int part_made(struct layer_work *part, struct job *job, struct error *err)
+{
+    struct layer_work *work = part->lower ? part->lower : part;
+    return --work->open_parts ? 0 : work->made(work, job, err);
+}
+
 static int pack_done(struct step *step, struct job *job, struct error *err)
 {
     struct layer_work *work = ((struct layer_step *)step)->work;
     remember(work);
-    return work->made(work, job, err);
+    return part_made(work, job, err);
 }
 
 static int pack_joined(struct step *step, struct step *other, struct job *job, struct error *err)
@@ -115,7 +122,7 @@ static int pack_joined(struct step *step, struct step *other, struct job *job, s
     work->leased = blob_store_lease(work->context->blobs, &work->result.digest);
     if (!work->leased)
         return error_set(err, ERR_INTERNAL, "the layer was packed by another job and evicted at once; try again");
-    return work->made(work, job, err);
+    return part_made(work, job, err);
 }
 
 static const struct step_ops pack_ops = {
@@ -142,25 +149,62 @@ static bool take_record(struct layer_work *work)
 static int fingerprint_run(struct step *step, struct error *err)
 {
     struct layer_work *work = ((struct layer_step *)step)->work;
+    const struct roots *roots = work->context->build_roots;
     complete_caller(&work->caller);
     if (context_files_open(work->context, work->spec, err))
         return -1;
-    return layer_fingerprint(work->spec, work->context->build_roots, &work->caller, &step->monitor, &work->fingerprint,
-                             &work->stable, err);
+    if (work->split)
+        return layer_survey(work->spec, roots, &work->caller, &step->monitor, &work->survey, err);
+    return layer_fingerprint(work->spec, roots, &work->caller, &step->monitor, &work->fingerprint, &work->stable, err);
 }
 
-static int fingerprint_done(struct step *step, struct job *job, struct error *err)
+// The fingerprint is known: was it packed before?
+static int find_or_pack(struct layer_work *work, struct job *job, struct error *err)
 {
-    struct layer_work *work = ((struct layer_step *)step)->work;
     if (take_record(work)) {
         job_event(job, "blob.state", json_pack("{s:s, s:n, s:s, s:s, s:s}", "blob", work->label, "target", "digest",
                                                work->result.digest.text, "state", "done", "why", "packed before"));
-        return work->made(work, job, err);
+        return part_made(work, job, err);
     }
     struct layer_step *pack = make_step(work, &pack_ops, "pack");
     pack->base.flight_key = work->stable ? mem_printf("pack %s", work->fingerprint.text) : NULL;
     job_submit_step(job, &pack->base);
     return 0;
+}
+
+static void set_part(struct layer_work *work, const struct layer_spec *spec, const struct layer_survey *survey,
+                     enum layer_part part)
+{
+    work->part = *spec;
+    work->part.part = part;
+    work->spec = &work->part;
+    work->fingerprint = survey->fingerprint[part];
+    work->stable = survey->stable[part];
+}
+
+static void part_in_two(struct layer_work *work)
+{
+    struct layer_work *upper = work->upper = mem_new(struct layer_work);
+    upper->context = work->context;
+    upper->caller = work->caller;
+    upper->label = mem_printf("%s/application", work->label);
+    upper->plan = work->plan;
+    upper->lower = work;
+    set_part(upper, work->spec, &work->survey, LAYER_APPLICATION);
+    set_part(work, work->spec, &work->survey, LAYER_DEPENDENCIES);
+    work->open_parts = 2;
+}
+
+static int fingerprint_done(struct step *step, struct job *job, struct error *err)
+{
+    struct layer_work *work = ((struct layer_step *)step)->work;
+    work->open_parts = 1;
+    if (work->split && !work->survey.splits)
+        set_part(work, work->spec, &work->survey, LAYER_WHOLE);
+    if (!work->split || !work->survey.splits)
+        return find_or_pack(work, job, err);
+    part_in_two(work);
+    return find_or_pack(work, job, err) ? -1 : find_or_pack(work->upper, job, err);
 }
 
 static const struct step_ops fingerprint_ops = {
@@ -183,11 +227,14 @@ bool layer_work_take_lease(struct layer_work *work)
 
 void layer_work_clear(struct layer_work *work)
 {
+    if (work->upper)
+        layer_work_clear(work->upper);
+    free(work->upper);
     if (work->leased)
         blob_store_release(work->context->blobs, &work->result.digest);
-    if (work->spec)
+    if (work->spec && !work->lower)
         context_files_close(work->spec);
-    free(work->result.toc_digest);
+    layer_result_clear(&work->result);
     free(work->label);
     *work = (struct layer_work){0};
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Making one layer in two steps: fingerprint ▸ (the loop asks the graph whether this input was packed before) ▸ pack. The
-// result lies in the local blob store, leased.
+// result lies in the local blob store, leased. With `split`, one layer may become two: then `upper` is the second.
 #pragma once
 
 #include "images/images.h"
@@ -18,6 +18,12 @@ struct layer_work {
     struct layer_result result;
     bool cached;                   // made before: nothing was packed
     bool leased;
+    bool split;                    // `split: "auto"`: dependencies may become a layer of their own
+    struct layer_survey survey;    // then
+    struct layer_spec part;        // of a split layer: the spec with its part; shares all else
+    struct layer_work *upper;      // of a split layer: the application, above this one; owned. Else NULL
+    struct layer_work *lower;      // the inverse
+    size_t open_parts;
     int (*made)(struct layer_work *work, struct job *job, struct error *err); // loop, at the end
     void *plan;
     size_t number;

@@ -210,6 +210,31 @@ class Edit(unittest.TestCase):
         self.assertEqual(job["error"]["code"], "not-found")
         self.assertIn(digest, job["error"]["hint"])
 
+    # -- split
+
+    def test_dependencies_become_a_layer_of_their_own(self):
+        tree = self.daemon.build_root / "split"
+        (tree / "node_modules/left").mkdir(parents=True)
+        (tree / "node_modules/left/index.js").write_text("left")
+        (tree / "main.js").write_text("one")
+        target = Repository(self.registry, "team/split")
+        spec = {"kind": "build", "base": "scratch", "targets": [f"{target.ref}:1"],
+                "layers": [{"files": [{"from": str(tree), "to": "/app"}], "split": "auto"}]}
+        self.daemon.run_job(spec)
+        first, _ = self.check_consistent(target, "1")
+        self.assertEqual(len(first["layers"]), 2)
+        files = {"app": None, "app/main.js": b"one", "app/node_modules": None, "app/node_modules/left": None,
+                 "app/node_modules/left/index.js": b"left"}
+        self.assertEqual(target.files("1"), files)
+        (tree / "main.js").write_text("two, and longer")
+        self.daemon.run_job(spec)
+        second, _ = self.check_consistent(target, "1")
+        self.assertEqual(second["layers"][0], first["layers"][0])
+        self.assertNotEqual(second["layers"][1], first["layers"][1])
+        (tree / "main.js").unlink()
+        self.daemon.run_job(spec)
+        self.assertEqual(len(target.manifest("1")["layers"]), 1)
+
 
 if __name__ == "__main__":
     unittest.main()
