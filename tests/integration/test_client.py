@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import pty
 import shutil
 import signal
 import subprocess
@@ -156,6 +157,34 @@ class Commands(Case):
             self.assertIn(f"dray {verb}".encode(), shown)
             self.assertIn(b"Examples\n  dray", shown.replace(b"  tar c", b"  dray"), verb)
             self.assertIn(verb.encode(), self.client.run("--help").stdout)
+
+    def test_index_and_check(self):
+        image = self.build("team/index:amd64").stdout.decode().strip()
+        target = f"{self.host}/team/index:1"
+        made = self.expect(0, self.client.run("index", "-t", target, f"{self.host}/team/index:amd64"))
+        self.assertTrue(made.stdout.startswith(f"{target}@sha256:".encode()), made)
+        self.assertIn(image.split("@")[1].encode(), self.expect(0, self.client.run("inspect", target)).stdout)
+        changed = self.client.run("index", "--base", target, "--annotation", "a=b c", "-t", f"{self.host}/team/index:2")
+        self.expect(0, changed)
+        shown = json.loads(self.client.run("inspect", f"{self.host}/team/index:2").stdout)
+        self.assertEqual(shown["annotations"], {"a": "b c"})
+        checked = self.expect(0, self.client.run("check", "--deep", target))
+        self.assertEqual(checked.stdout.strip(), made.stdout.strip().split(b"@")[1])
+
+    def test_terminal(self):
+        for shell in SHELLS:
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.execvpe(shell[0], [*shell, DRAY, "build", "--base", "scratch", "-t", f"{self.host}/team/tty:1"],
+                           {**self.client.environment, "TERM": "xterm"})
+            shown = b""
+            with contextlib.suppress(OSError):  # EIO: the other end is closed
+                while data := os.read(terminal, 65536):
+                    shown += data
+            os.close(terminal)
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0, shown)
+            self.assertIn(b"\x1b[K", shown)  # bars that are drawn over
+            self.assertRegex(shown.splitlines()[-1].decode(), rf"^{self.host}/team/tty:1@sha256:")
 
     # -- questions
 
