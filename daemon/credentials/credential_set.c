@@ -97,6 +97,14 @@ void credential_set_unref(struct credential_set *set)
     free(set);
 }
 
+bool credential_set_names_file(const struct credential_set *set)
+{
+    for (size_t i = 0; set && i < set->n; i++)
+        if (set->entries[i].credential->path)
+            return true;
+    return false;
+}
+
 struct credential *credential_set_find(const struct credential_set *set, const char *registry,
                                        const char *repository)
 {

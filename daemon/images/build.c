@@ -85,7 +85,7 @@ static int build_start(struct job *job, const json_t *spec, const json_t *auth, 
     plan->job = job;
     plan->context = image_context_get();
     if (build_spec_decode(&plan->spec, spec, plan->context, err) ||
-        (auth && !(plan->auth = credential_set_new(auth, err)))) {
+        (auth && !(plan->auth = image_auth_open(job, auth, err)))) {
         build_free(plan);
         return -1;
     }

@@ -192,7 +192,7 @@ static int check_start(struct job *job, const json_t *spec, const json_t *auth, 
     plan->rows = json_array();
     plan->first = ERROR_INIT;
     if (check_spec_decode(&plan->spec, spec, image_context_get(), err) ||
-        (auth && !(plan->auth = credential_set_new(auth, err)))) {
+        (auth && !(plan->auth = image_auth_open(job, auth, err)))) {
         check_free(plan);
         return -1;
     }

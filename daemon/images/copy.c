@@ -47,7 +47,7 @@ static int copy_start(struct job *job, const json_t *spec, const json_t *auth, c
     struct copy_plan *plan = mem_new(struct copy_plan);
     struct image_context *context = image_context_get();
     if (copy_spec_decode(&plan->spec, spec, context, err) ||
-        (auth && !(plan->auth = credential_set_new(auth, err)))) {
+        (auth && !(plan->auth = image_auth_open(job, auth, err)))) {
         copy_free(plan);
         return -1;
     }

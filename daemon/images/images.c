@@ -15,6 +15,7 @@
 #include "images/copy_spec.h"
 #include "images/index_job.h"
 #include "images/index_spec.h"
+#include "images/local_store.h"
 
 const struct job_ops *const image_job_kinds[] = {&build_job_ops, &copy_job_ops, &index_job_ops, &check_job_ops, NULL};
 
@@ -29,6 +30,17 @@ void image_context_set(struct image_context *context)
 struct image_context *image_context_get(void)
 {
     return current;
+}
+
+struct credential_set *image_auth_open(struct job *job, const json_t *auth, struct error *err)
+{
+    struct credential_set *set = credential_set_new(auth, err);
+    if (!set || !credential_set_names_file(set) || !local_store_caller(current, job_owner_uid(job)).apply)
+        return set;
+    credential_set_unref(set);
+    error_set_pointer(err, ERR_PATH_NOT_ALLOWED, "/auth", "this daemon reads no key files for other users");
+    error_hint(err, "Give the content of the key in gcp_service_account in place of its path.");
+    return NULL;
 }
 
 static int check_build(const struct image_context *context, const json_t *spec, struct error *err)

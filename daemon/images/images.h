@@ -41,5 +41,9 @@ struct image_context *image_context_get(void);
 // Judges a POST body (without auth) from the text alone: 400 with the JSON pointer, reference-invalid, path-not-allowed.
 // kind is one of the kinds above.
 int image_job_check(const struct image_context *context, const json_t *spec, struct error *err);
+// The credentials of a job's `auth` for its plan. ERR_PATH_NOT_ALLOWED for a key file where the daemon has more rights than the
+// caller: it would be read with the daemon's. NULL on failure.
+struct credential_set;
+struct credential_set *image_auth_open(struct job *job, const json_t *auth, struct error *err);
 // Checks the `auth` member.
 int image_auth_check(const json_t *auth, struct error *err);

@@ -342,7 +342,7 @@ static int index_start(struct job *job, const json_t *spec, const json_t *auth, 
     plan->job = job;
     manifest_tree_init(&plan->tree);
     if (index_spec_decode(&plan->spec, spec, context, err) ||
-        (auth && !(plan->auth = credential_set_new(auth, err)))) {
+        (auth && !(plan->auth = image_auth_open(job, auth, err)))) {
         index_free(plan);
         return -1;
     }

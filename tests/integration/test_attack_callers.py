@@ -94,6 +94,13 @@ class OtherUser(unittest.TestCase):
         got = self.finish(self.build({"from": f"{root}/private", "to": "/x"}))
         self.assertNotEqual(got.get("state"), "succeeded", got)
 
+    def test_reads_no_key_file(self):
+        key = self.daemon.build_root / "key.json"
+        key.write_text(json.dumps({"type": "service_account", "client_email": "r00t@x.iam.gserviceaccount.com"}))
+        spec = {**self.build({"type": "file", "to": "/x", "text": "x"}), "auth": {self.registry.address: {"gcp_service_account": str(key)}}}
+        got = self.finish(spec)
+        self.assertEqual(got["error"]["code"], "path-not-allowed", got)
+
     def test_reads_no_layout_and_writes_nowhere(self):
         out = self.daemon.output_root
         put_image(Repository(self.registry, "source"), "1", [{"a": b"a" * 100}])
