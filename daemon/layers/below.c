@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The layers are merged as for flattening, names only, and the walk over that leaves directories and links. Kept form: a
-// first line, then for each "d" or "l", mode in octal, owner, group, time, path NUL target NUL; in the order of the walk.
+// The layers are merged as for flattening, names only, and the walk over that leaves directories and links.
+// Kept form: a first line, then for each "d" or "l", mode in octal, owner, group, time, path NUL target NUL;
+// in the order of the walk.
 #include "layers/below.h"
 
 #include <inttypes.h>
@@ -30,7 +31,8 @@ struct below {
     struct known *first, **last;
 };
 
-static enum layer_below_kind lookup(const struct layer_below *view, const char *path, struct layer_below_node *ret)
+static enum layer_below_kind lookup(const struct layer_below *view, const char *path,
+                                    struct layer_below_node *ret)
 {
     const struct below *below = (const struct below *)view;
     const struct known *known = table_find(below->table, path);
@@ -72,7 +74,8 @@ size_t below_count(const struct below *below)
     return table_count(below->table);
 }
 
-static struct known *add(struct below *below, const char *path, enum layer_below_kind kind, const char *target)
+static struct known *add(struct below *below, const char *path, enum layer_below_kind kind,
+                         const char *target)
 {
     struct known *known = mem_calloc(1, sizeof(*known) + strlen(path) + 1);
     strcpy(known->path, path);
@@ -91,7 +94,8 @@ static int take_item(void *context, const struct walk_item *item, struct error *
     bool link = item->kind == WALK_SYMLINK;
     if (!link && item->kind != WALK_DIRECTORY)
         return 0;
-    struct known *known = add(context, item->path, link ? LAYER_BELOW_SYMLINK : LAYER_BELOW_DIRECTORY, item->target);
+    struct known *known =
+        add(context, item->path, link ? LAYER_BELOW_SYMLINK : LAYER_BELOW_DIRECTORY, item->target);
     known->node.mode = item->mode;
     known->node.uid = item->uid;
     known->node.gid = item->gid;
@@ -100,7 +104,8 @@ static int take_item(void *context, const struct walk_item *item, struct error *
 }
 
 // Parents that no layer describes are made by whoever unpacks them, 0755 0:0.
-static int walk_layers(struct below *below, const struct layer_spec *spec, struct monitor *monitor, struct error *err)
+static int walk_layers(struct below *below, const struct layer_spec *spec, struct monitor *monitor,
+                       struct error *err)
 {
     struct tree *tree = spec_to_tree(spec, NULL, SPEC_TARS_NAMES, monitor, err);
     if (!tree)
@@ -110,16 +115,20 @@ static int walk_layers(struct below *below, const struct layer_spec *spec, struc
     return status;
 }
 
-struct below *below_from_layers(struct reader_at *const *blobs, size_t count, struct monitor *monitor, struct error *err)
+struct below *below_from_layers(struct reader_at *const *blobs, size_t count, struct monitor *monitor,
+                                struct error *err)
 {
     struct below *nothing = below_empty(), *below = below_empty();
-    struct layer_spec spec = {.entries = mem_calloc(count + 1, sizeof(*spec.entries)), .n_entries = count,
-                              .below = below_view(nothing), .drop_whiteouts = true};
+    struct layer_spec spec = {.entries = mem_calloc(count + 1, sizeof(*spec.entries)),
+                              .n_entries = count,
+                              .below = below_view(nothing),
+                              .drop_whiteouts = true};
     for (size_t i = 0; i < count; i++) {
         spec.entries[i].type = LAYER_LAYER;
         spec.entries[i].to = mem_strdup("/");
         spec.entries[i].context_reader = blobs[i];
-        snprintf(spec.entries[i].context.text, sizeof(spec.entries[i].context.text), "number %zu of the base", i + 1);
+        snprintf(spec.entries[i].context.text, sizeof(spec.entries[i].context.text), "number %zu of the base",
+                 i + 1);
     }
     if (walk_layers(below, &spec, monitor, err) < 0) {
         below_free(below);
@@ -130,15 +139,17 @@ struct below *below_from_layers(struct reader_at *const *blobs, size_t count, st
     return below;
 }
 
-// --- kept form -----------------------------------------------------------------------------------------------------
+// --- kept form
+// -----------------------------------------------------------------------------------------------------
 
 char *below_format(const struct below *below, size_t *ret_len)
 {
     struct strbuf text = STRBUF_INIT(BELOW_TEXT_MAX);
     strbuf_puts(&text, FIRST_LINE);
     for (const struct known *known = below->first; known; known = known->next) {
-        strbuf_printf(&text, "%c %o %" PRId64 " %" PRId64 " %" PRId64 " %s", known->kind == LAYER_BELOW_SYMLINK ? 'l' : 'd',
-                      known->node.mode, known->node.uid, known->node.gid, known->node.mtime_s, known->path);
+        strbuf_printf(&text, "%c %o %" PRId64 " %" PRId64 " %" PRId64 " %s",
+                      known->kind == LAYER_BELOW_SYMLINK ? 'l' : 'd', known->node.mode, known->node.uid,
+                      known->node.gid, known->node.mtime_s, known->path);
         strbuf_putc(&text, '\0');
         strbuf_puts(&text, known->target ? known->target : "");
         strbuf_putc(&text, '\0');
@@ -156,8 +167,9 @@ static const char *parse_record(struct below *below, const char *text, const cha
     struct layer_below_node node = {0};
     char kind;
     int len = 0;
-    if (sscanf(text, "%c %o %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &kind, &node.mode, &node.uid, &node.gid, &node.mtime_s,
-               &len) != 5 || text[len] != ' ' || (kind != 'd' && kind != 'l'))
+    if (sscanf(text, "%c %o %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &kind, &node.mode, &node.uid, &node.gid,
+               &node.mtime_s, &len) != 5 ||
+        text[len] != ' ' || (kind != 'd' && kind != 'l'))
         return NULL;
     const char *path = text + len + 1, *target = path + strlen(path) + 1;
     if (target >= end)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the layers of an image make of the directories and links in it: the answer to layer_spec.below when they were read
-// (`base_tree: "fetch"`), and its form for keeping (`"known"`). Files are not in it; where nothing is in it, nothing is a
-// directory or link.
+// What the layers of an image make of the directories and links in it: the answer to layer_spec.below when
+// they were read
+// (`base_tree: "fetch"`), and its form for keeping (`"known"`). Files are not in it; where nothing is in it,
+// nothing is a directory or link.
 #pragma once
 
 #include <stddef.h>
@@ -16,11 +17,12 @@ enum { BELOW_TEXT_MAX = 64 << 20 };
 
 struct below;
 
-// Reads the names of the layers, lowest first; blobs of any compression, verified by the caller. Blocks. Errors as of a
-// LAYER_LAYER entry.
-struct below *below_from_layers(struct reader_at *const *blobs, size_t count, struct monitor *monitor, struct error *err);
-struct below *below_empty(void); // of "scratch"
-void below_free(struct below *below); // NULL is fine
+// Reads the names of the layers, lowest first; blobs of any compression, verified by the caller. Blocks.
+// Errors as of a LAYER_LAYER entry.
+struct below *below_from_layers(struct reader_at *const *blobs, size_t count, struct monitor *monitor,
+                                struct error *err);
+struct below *below_empty(void);                                 // of "scratch"
+void below_free(struct below *below);                            // NULL is fine
 const struct layer_below *below_view(const struct below *below); // borrowed; any thread
 size_t below_count(const struct below *below);
 // Bytes to keep; caller frees. NULL if they would be more than BELOW_TEXT_MAX.

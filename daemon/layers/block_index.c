@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bytes: a head with the name of the engine and the key, the records, and a SHA-256 over all that. Read on the machine
-// that wrote them, so numbers are as in memory.
+// The bytes: a head with the name of the engine and the key, the records, and a SHA-256 over all that. Read
+// on the machine that wrote them, so numbers are as in memory.
 #include "layers/block_index.h"
 
 #include <string.h>
@@ -71,7 +71,8 @@ void *block_index_format(const struct block_index *index, const char *engine, si
     head->count = index->n;
     for (size_t i = 0; i < index->n; i++) {
         const struct block_record *record = &index->records[i];
-        stored[i] = (struct stored){{record->mark.half[0], record->mark.half[1]}, record->check, record->tar_len, record->blob_len};
+        stored[i] = (struct stored){
+            {record->mark.half[0], record->mark.half[1]}, record->check, record->tar_len, record->blob_len};
     }
     check_of(bytes, len, bytes + len);
     *ret_len = len + DIGEST_TEXT_MAX;
@@ -120,8 +121,11 @@ bool block_index_parse(struct block_index *ret, const char *engine, const void *
     for (size_t i = 0; i < head.count; i++) {
         struct stored stored;
         memcpy(&stored, (const char *)bytes + sizeof(head) + i * sizeof(stored), sizeof(stored));
-        struct block_record record = {.mark = {{stored.mark[0], stored.mark[1]}}, .check = stored.check,
-                                      .tar_len = stored.tar_len, .blob_len = stored.blob_len, .offset = offset};
+        struct block_record record = {.mark = {{stored.mark[0], stored.mark[1]}},
+                                      .check = stored.check,
+                                      .tar_len = stored.tar_len,
+                                      .blob_len = stored.blob_len,
+                                      .offset = offset};
         offset += stored.blob_len;
         block_index_add(ret, &record);
     }
@@ -129,9 +133,11 @@ bool block_index_parse(struct block_index *ret, const char *engine, const void *
     return true;
 }
 
-const struct block_record *block_index_find(const struct block_index *index, const struct mark *mark, size_t tar_len)
+const struct block_record *block_index_find(const struct block_index *index, const struct mark *mark,
+                                            size_t tar_len)
 {
-    for (size_t at = mark->half[0] & (index->n_slots - 1); index->slots[at]; at = (at + 1) & (index->n_slots - 1)) {
+    for (size_t at = mark->half[0] & (index->n_slots - 1); index->slots[at];
+         at = (at + 1) & (index->n_slots - 1)) {
         const struct block_record *record = &index->records[index->slots[at] - 1];
         if (record->tar_len == tar_len && mark_equal(&record->mark, mark))
             return record;

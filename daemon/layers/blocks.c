@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A ring of slots in one mapping, so that its memory goes back at once when the pack ends. Called by layers/pack on the
-// worker of the step. A slot is filled by the worker, then two jobs of the lanes read it at the same time, one hashing it
-// in the order of the tar, one compressing it; it is the worker's again when both are done. Neither writes to the input.
+// A ring of slots in one mapping, so that its memory goes back at once when the pack ends. Called by
+// layers/pack on the worker of the step. A slot is filled by the worker, then two jobs of the lanes read it
+// at the same time, one hashing it in the order of the tar, one compressing it; it is the worker's again when
+// both are done. Neither writes to the input.
 #include "layers/blocks.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@
 enum {
     WINDOW_SPARE = 4, // slots beyond one per lane: one being filled, one being written, two queued
     WINDOW_MAX = 24,
-    CUT_MASK = 7,     // one name in eight ends a block that has its minimum
+    CUT_MASK = 7, // one name in eight ends a block that has its minimum
 };
 
 struct slot {
@@ -44,8 +45,8 @@ struct blocks {
     struct hasher *diff_id;
     struct hasher *digest; // NULL for LAYER_NONE: the same bytes
     const struct layer_earlier *earlier;
-    struct block_index known;   // the blocks of the earlier blob, if any
-    struct block_index index;   // the blocks of this one
+    struct block_index known; // the blocks of the earlier blob, if any
+    struct block_index index; // the blocks of this one
     size_t block_max, block_min;
     void *memory;
     size_t memory_bytes;
@@ -57,8 +58,8 @@ struct blocks {
     int64_t tar_size;
     int64_t size;
     int64_t reused;
-    size_t n_ended;       // blocks submitted
-    int64_t *offsets;     // of the blocks in the blob, for LAYER_ESTARGZ
+    size_t n_ended;   // blocks submitted
+    int64_t *offsets; // of the blocks in the blob, for LAYER_ESTARGZ
     size_t n_offsets, offsets_capacity;
 };
 
@@ -72,7 +73,8 @@ static int map_slots(struct blocks *blocks, struct error *err)
     size_t in = page_round(blocks->block_max + COMPRESS_PAD);
     size_t out = blocks->algorithm == LAYER_NONE ? 0 : page_round(compress_bound(blocks->block_max));
     blocks->memory_bytes = (in + out) * blocks->n_slots;
-    blocks->memory = mmap(NULL, blocks->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    blocks->memory =
+        mmap(NULL, blocks->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (blocks->memory == MAP_FAILED) {
         blocks->memory = NULL;
         return error_set(err, ERR_OVERLOADED, "no memory for the %zu blocks of a layer", blocks->n_slots);
@@ -101,13 +103,14 @@ static void open_indices(struct blocks *blocks, const struct layer_spec *spec)
     }
 }
 
-struct blocks *blocks_new(const struct layer_spec *spec, struct lanes *lanes, struct sink *out, struct monitor *monitor,
-                          struct error *err)
+struct blocks *blocks_new(const struct layer_spec *spec, struct lanes *lanes, struct sink *out,
+                          struct monitor *monitor, struct error *err)
 {
     struct blocks *blocks = mem_new(struct blocks);
     blocks->algorithm = spec->algorithm;
     blocks->level = spec->level;
-    snprintf(blocks->engine, sizeof(blocks->engine), "%s/%d/%d", layer_engine(spec), spec->algorithm, spec->level);
+    snprintf(blocks->engine, sizeof(blocks->engine), "%s/%d/%d", layer_engine(spec), spec->algorithm,
+             spec->level);
     blocks->index_blocks = spec->index_blocks;
     blocks->lanes = lanes;
     blocks->out = out;
@@ -157,7 +160,8 @@ void blocks_free(struct blocks *blocks)
     free(blocks);
 }
 
-// --- on the lanes --------------------------------------------------------------------------------------------------
+// --- on the lanes
+// --------------------------------------------------------------------------------------------------
 
 static void hash_slot(struct lanes_job *job, struct compressor *compressor)
 {
@@ -176,7 +180,8 @@ static bool reuse(struct slot *slot)
     if (!known || known->blob_len > compress_bound(slot->in_len))
         return false;
     struct error ignored = ERROR_INIT;
-    ssize_t got = reader_at_read(blocks->earlier->blob, slot->out, known->blob_len, (int64_t)known->offset, &ignored);
+    ssize_t got =
+        reader_at_read(blocks->earlier->blob, slot->out, known->blob_len, (int64_t)known->offset, &ignored);
     error_clear(&ignored);
     struct mark mark;
     if (got != (ssize_t)known->blob_len)
@@ -196,8 +201,8 @@ static void compress_slot(struct lanes_job *job, struct compressor *compressor)
         mark_of(&blocks->index.key, slot->in, slot->in_len, &slot->record.mark);
     slot->reused = reuse(slot);
     if (!slot->reused)
-        slot->out_len = compress_block(compressor, blocks->algorithm, blocks->level, slot->in, slot->in_len, slot->out,
-                                       compress_bound(slot->in_len), &slot->err);
+        slot->out_len = compress_block(compressor, blocks->algorithm, blocks->level, slot->in, slot->in_len,
+                                       slot->out, compress_bound(slot->in_len), &slot->err);
     if (!slot->reused && blocks->index_blocks) {
         struct mark mark;
         mark_of(&blocks->index.key, slot->out, slot->out_len, &mark);
@@ -206,7 +211,8 @@ static void compress_slot(struct lanes_job *job, struct compressor *compressor)
     slot->record.blob_len = (uint32_t)slot->out_len;
 }
 
-// --- the window ----------------------------------------------------------------------------------------------------
+// --- the window
+// ----------------------------------------------------------------------------------------------------
 
 static void note_offset(struct blocks *blocks)
 {
@@ -246,7 +252,8 @@ static int land_oldest(struct blocks *blocks, struct error *err)
 static bool oldest_is_done(struct blocks *blocks)
 {
     struct slot *slot = &blocks->slots[blocks->oldest];
-    return lanes_done(blocks->lanes, &slot->hash) && (!blocks->digest || lanes_done(blocks->lanes, &slot->compress));
+    return lanes_done(blocks->lanes, &slot->hash) &&
+           (!blocks->digest || lanes_done(blocks->lanes, &slot->compress));
 }
 
 // Makes the next slot the one to fill: writes out what is ready, and waits only if the ring is full.
@@ -293,7 +300,8 @@ int blocks_boundary(struct blocks *blocks, const char *path, int64_t entry_bytes
 {
     size_t len = blocks->slots[blocks->filling].in_len;
     bool large = entry_bytes > (int64_t)blocks->block_max;
-    bool full = len >= blocks->block_min && (cuts_here(path) || entry_bytes > (int64_t)(blocks->block_max - len));
+    bool full =
+        len >= blocks->block_min && (cuts_here(path) || entry_bytes > (int64_t)(blocks->block_max - len));
     return large || full ? end_block(blocks, err) : 0;
 }
 

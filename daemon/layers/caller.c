@@ -103,11 +103,14 @@ int caller_enter(struct caller *caller, struct error *err)
     if (!caller->apply || caller->entered)
         return 0;
     caller->entered = true;
-    if (set_groups(caller->n_groups, caller->groups) == 0 && become(caller->uid, caller->gid) && drop_capabilities(caller))
+    if (set_groups(caller->n_groups, caller->groups) == 0 && become(caller->uid, caller->gid) &&
+        drop_capabilities(caller))
         return 0;
     caller_leave(caller);
-    error_set(err, ERR_FORBIDDEN, "the daemon cannot read files with the rights of user %u", (unsigned)caller->uid);
-    error_hint(err, "Run drayd as that user, or as root, or with the capabilities CAP_SETUID and CAP_SETGID.");
+    error_set(err, ERR_FORBIDDEN, "the daemon cannot read files with the rights of user %u",
+              (unsigned)caller->uid);
+    error_hint(err,
+               "Run drayd as that user, or as root, or with the capabilities CAP_SETUID and CAP_SETGID.");
     return -1;
 }
 

@@ -6,7 +6,8 @@ int charset_enter(struct charset *charset, struct error *err)
     *charset = (struct charset){0};
     charset->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     if (!charset->utf8)
-        return error_set(err, ERR_INTERNAL, "the system lacks the locale C.UTF-8, without which names would be changed");
+        return error_set(err, ERR_INTERNAL,
+                         "the system lacks the locale C.UTF-8, without which names would be changed");
     charset->before = uselocale(charset->utf8);
     return 0;
 }

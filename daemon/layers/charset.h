@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A UTF-8 locale for the calling thread, whatever the process was started with: in the C locale libarchive changes the
-// bytes of names that are not ASCII, and only warns.
+// A UTF-8 locale for the calling thread, whatever the process was started with: in the C locale libarchive
+// changes the bytes of names that are not ASCII, and only warns.
 #pragma once
 
 #include <locale.h>

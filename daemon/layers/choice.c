@@ -51,8 +51,8 @@ void candidates_clear(struct candidates *all)
     all->n = 0;
 }
 
-// How much a directory candidate knows about the directory: an entry that names it beats the directory of a source,
-// that beats the mere target of a copy, and an implied one knows nothing.
+// How much a directory candidate knows about the directory: an entry that names it beats the directory of a
+// source, that beats the mere target of a copy, and an implied one knows nothing.
 static int rank(const struct candidate *candidate)
 {
     if (!candidate->node)

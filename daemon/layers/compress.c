@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ISA-L level 1 for the fast gzip, zlib level 6 for the small one, libzstd for zstd. Called by the lanes, one compressor
-// per thread. Equal input must give equal bytes for ever, so nothing may survive from one block to the next: ISA-L's
-// stream (at an address of its own choice, see layers/isal_place.h) and level buffer are zeroed before each block, zlib is
-// reset, zstd gets a static context over zeroed memory.
+// ISA-L level 1 for the fast gzip, zlib level 6 for the small one, libzstd for zstd. Called by the lanes, one
+// compressor per thread. Equal input must give equal bytes for ever, so nothing may survive from one block to
+// the next: ISA-L's stream (at an address of its own choice, see layers/isal_place.h) and level buffer are
+// zeroed before each block, zlib is reset, zstd gets a static context over zeroed memory.
 #define ZSTD_STATIC_LINKING_ONLY
 #include "layers/compress.h"
 
@@ -82,12 +82,13 @@ static size_t finish_member(uint8_t *out, uint8_t *end, const uint8_t *in, size_
     return (size_t)(end - out);
 }
 
-// Zeroes all that a block of this length can touch: the stream, hash tables, and four bytes of the level buffer for each
-// byte of input at most.
+// Zeroes all that a block of this length can touch: the stream, hash tables, and four bytes of the level
+// buffer for each byte of input at most.
 static int clear_isal(struct compressor *compressor, size_t len, struct error *err)
 {
     size_t used = ISAL_DEF_LVL1_REQ + 4 * len + 4096;
-    memset(compressor->isal_level, 0, used < sizeof(compressor->isal_level) ? used : sizeof(compressor->isal_level));
+    memset(compressor->isal_level, 0,
+           used < sizeof(compressor->isal_level) ? used : sizeof(compressor->isal_level));
     if (compressor->isal) {
         memset(compressor->isal, 0, sizeof(*compressor->isal));
         return 0;
@@ -124,16 +125,17 @@ static int zlib_begin(struct compressor *compressor, struct error *err)
 {
     z_stream *stream = &compressor->zlib;
     int status = compressor->zlib_ready ? deflateReset(stream)
-                                        : deflateInit2(stream, ZLIB_SMALL_LEVEL, Z_DEFLATED, -MAX_WBITS, ZLIB_MEMORY,
-                                                       Z_DEFAULT_STRATEGY);
+                                        : deflateInit2(stream, ZLIB_SMALL_LEVEL, Z_DEFLATED, -MAX_WBITS,
+                                                       ZLIB_MEMORY, Z_DEFAULT_STRATEGY);
     if (status != Z_OK)
-        return error_set(err, ERR_INTERNAL, "the compression engine zlib could not start (status %d)", status);
+        return error_set(err, ERR_INTERNAL, "the compression engine zlib could not start (status %d)",
+                         status);
     compressor->zlib_ready = true;
     return 0;
 }
 
-static size_t gzip_small(struct compressor *compressor, uint8_t *in, size_t len, uint8_t *out, size_t capacity,
-                         struct error *err)
+static size_t gzip_small(struct compressor *compressor, uint8_t *in, size_t len, uint8_t *out,
+                         size_t capacity, struct error *err)
 {
     if (zlib_begin(compressor, err) < 0)
         return 0;
@@ -176,8 +178,8 @@ static int zstd_level(int level)
     return level == LAYER_LEVEL_SMALL ? ZSTD_SMALL_LEVEL : level;
 }
 
-static size_t zstd(struct compressor *compressor, int level, const uint8_t *in, size_t len, uint8_t *out, size_t capacity,
-                   struct error *err)
+static size_t zstd(struct compressor *compressor, int level, const uint8_t *in, size_t len, uint8_t *out,
+                   size_t capacity, struct error *err)
 {
     ZSTD_compressionParameters parameters = ZSTD_getCParams(level, len, 0);
     size_t bytes = ZSTD_estimateCCtxSize_usingCParams(parameters);
@@ -187,12 +189,13 @@ static size_t zstd(struct compressor *compressor, int level, const uint8_t *in, 
     size_t made = context ? ZSTD_compressCCtx(context, out, capacity, in, len, level) : 0;
     if (context && !ZSTD_isError(made))
         return made;
-    error_set(err, ERR_INTERNAL, "the compression engine zstd failed (%s)", context ? ZSTD_getErrorName(made) : "no context");
+    error_set(err, ERR_INTERNAL, "the compression engine zstd failed (%s)",
+              context ? ZSTD_getErrorName(made) : "no context");
     return 0;
 }
 
-size_t compress_block(struct compressor *compressor, enum layer_algorithm algorithm, int level, uint8_t *in, size_t len,
-                      uint8_t *out, size_t capacity, struct error *err)
+size_t compress_block(struct compressor *compressor, enum layer_algorithm algorithm, int level, uint8_t *in,
+                      size_t len, uint8_t *out, size_t capacity, struct error *err)
 {
     if (len > COMPRESS_BLOCK_MAX || capacity < compress_bound(len)) {
         error_set(err, ERR_INTERNAL, "a block of %zu bytes does not fit the compression engine", len);
@@ -237,8 +240,9 @@ const char *compress_engine(enum layer_algorithm algorithm, int level)
         if (level == LAYER_LEVEL_SMALL)
             snprintf(text, sizeof(text), "zlib-%s", zlibVersion());
         else
-            snprintf(text, sizeof(text), "isal-%d.%d.%d-%s%s%s", ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION, ISAL_PATCH_VERSION,
-                     machine, algorithm == LAYER_ESTARGZ ? "-zlib-" : "", algorithm == LAYER_ESTARGZ ? zlibVersion() : "");
+            snprintf(text, sizeof(text), "isal-%d.%d.%d-%s%s%s", ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION,
+                     ISAL_PATCH_VERSION, machine, algorithm == LAYER_ESTARGZ ? "-zlib-" : "",
+                     algorithm == LAYER_ESTARGZ ? zlibVersion() : "");
     }
     return text;
 }

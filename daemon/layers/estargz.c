@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Entries are kept small, since there may be hundreds of thousands; their JSON is made one at a time, twice: once to know
-// how long the table is, which its tar header must say, once to write it.
+// Entries are kept small, since there may be hundreds of thousands; their JSON is made one at a time, twice:
+// once to know how long the table is, which its tar header must say, once to write it.
 #include "layers/estargz.h"
 
 #include <inttypes.h>
@@ -32,7 +32,7 @@ struct entry {
     bool device;
     uint32_t major, minor;
     json_t *xattrs;
-    char hex[65];            // digest of the whole content
+    char hex[65]; // digest of the whole content
     struct chunk *chunks, *last;
 };
 
@@ -98,11 +98,14 @@ static void describe(struct entry *entry, const struct walk_item *item, const ch
     static const struct {
         const char *type;
         uint32_t bits;
-    } kinds[] = {[WALK_DIRECTORY] = {"dir", 0040000}, [WALK_FILE] = {"reg", 0100000}, [WALK_SYMLINK] = {"symlink", 0120000},
-                 [WALK_WHITEOUT] = {"reg", 0100000},  [WALK_OPAQUE] = {"reg", 0100000},
-                 [WALK_SPECIAL] = {"fifo", 0}};
-    *entry = (struct entry){.type = target ? "hardlink" : kinds[item->kind].type, .mode = item->mode | kinds[item->kind].bits,
-                            .uid = item->uid, .gid = item->gid, .mtime_s = item->mtime_s};
+    } kinds[] = {[WALK_DIRECTORY] = {"dir", 0040000},   [WALK_FILE] = {"reg", 0100000},
+                 [WALK_SYMLINK] = {"symlink", 0120000}, [WALK_WHITEOUT] = {"reg", 0100000},
+                 [WALK_OPAQUE] = {"reg", 0100000},      [WALK_SPECIAL] = {"fifo", 0}};
+    *entry = (struct entry){.type = target ? "hardlink" : kinds[item->kind].type,
+                            .mode = item->mode | kinds[item->kind].bits,
+                            .uid = item->uid,
+                            .gid = item->gid,
+                            .mtime_s = item->mtime_s};
     entry->name = mem_printf("%s%s", item->path, item->kind == WALK_DIRECTORY ? "/" : "");
     entry->target = mem_strdup_null(target ? target : item->target);
     entry->size = item->kind == WALK_FILE && !target ? item->size : 0;
@@ -114,7 +117,8 @@ static void describe(struct entry *entry, const struct walk_item *item, const ch
 int estargz_add(struct estargz *estargz, const struct walk_item *item, const char *target, struct error *err)
 {
     if (estargz->n >= ESTARGZ_ENTRIES_MAX)
-        return error_set(err, ERR_TOO_LARGE, "an eStargz layer has at most %d entries; use gzip or zstd", ESTARGZ_ENTRIES_MAX);
+        return error_set(err, ERR_TOO_LARGE, "an eStargz layer has at most %d entries; use gzip or zstd",
+                         ESTARGZ_ENTRIES_MAX);
     if (estargz->n == estargz->capacity) {
         estargz->capacity = estargz->capacity ? estargz->capacity * 2 : 64;
         estargz->entries = mem_realloc(estargz->entries, estargz->capacity * sizeof(*estargz->entries));
@@ -123,7 +127,8 @@ int estargz_add(struct estargz *estargz, const struct walk_item *item, const cha
     return 0;
 }
 
-// --- content -------------------------------------------------------------------------------------------------------
+// --- content
+// -------------------------------------------------------------------------------------------------------
 
 static void end_hash(struct hasher **hasher, char ret[65])
 {
@@ -169,7 +174,8 @@ void estargz_content_end(struct estargz *estargz)
     end_hash(&estargz->whole, entry->hex);
 }
 
-// --- the table -----------------------------------------------------------------------------------------------------
+// --- the table
+// -----------------------------------------------------------------------------------------------------
 
 struct output {
     estargz_write *write;
@@ -239,8 +245,8 @@ static int put_object(struct output *output, json_t *object, bool first, struct 
     return !first && put(output, ",\n", err) < 0 ? -1 : put(output, text, err);
 }
 
-static int put_entry(struct output *output, const struct entry *entry, const struct blocks *blocks, bool first,
-                     struct error *err)
+static int put_entry(struct output *output, const struct entry *entry, const struct blocks *blocks,
+                     bool first, struct error *err)
 {
     if (put_object(output, entry_object(entry, blocks), first, err) < 0)
         return -1;

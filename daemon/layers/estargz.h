@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of contents of an eStargz layer (containerd/stargz-snapshotter, docs/estargz.md): for each entry of the tar
-// what it is, and for each non-empty file where in the blob the gzip members of its content begin. Filled by the pack as it
-// writes; the offsets are known when all blocks are out.
+// The table of contents of an eStargz layer (containerd/stargz-snapshotter, docs/estargz.md): for each entry
+// of the tar what it is, and for each non-empty file where in the blob the gzip members of its content begin.
+// Filled by the pack as it writes; the offsets are known when all blocks are out.
 #pragma once
 
 #include <stddef.h>

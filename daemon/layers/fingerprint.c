@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fed by the walk, either on its own (layer_fingerprint) or while the layer is packed, so that a layer is remembered under
-// what was really read and not under what the tree was like a moment before.
+// Fed by the walk, either on its own (layer_fingerprint) or while the layer is packed, so that a layer is
+// remembered under what was really read and not under what the tree was like a moment before.
 #include "layers/fingerprint.h"
 
 #include <string.h>
@@ -9,9 +9,9 @@
 #include "base/mem.h"
 
 enum {
-    COARSE_S = 2,         // whole-second time stamps: FAT counts in steps of two
-    REMOTE_S = 60,        // how far the clock of a file server may be off
-    ITEM_MAX = 64 << 20,  // bytes that count of one item: inline files are the largest
+    COARSE_S = 2,        // whole-second time stamps: FAT counts in steps of two
+    REMOTE_S = 60,       // how far the clock of a file server may be off
+    ITEM_MAX = 64 << 20, // bytes that count of one item: inline files are the largest
 };
 
 struct fingerprint {
@@ -102,7 +102,8 @@ void fingerprint_write(struct strbuf *buf, const struct walk_item *item)
         write_text(buf, item->entry->xattrs[i]);
 }
 
-void fingerprint_take(struct fingerprint *fingerprint, const void *bytes, size_t len, const struct walk_item *item)
+void fingerprint_take(struct fingerprint *fingerprint, const void *bytes, size_t len,
+                      const struct walk_item *item)
 {
     hasher_update(fingerprint->hasher, bytes, len);
     if (has_state(item))
@@ -120,7 +121,8 @@ void fingerprint_add_tar(struct fingerprint *fingerprint, size_t index, const st
                          const struct stat *st)
 {
     struct strbuf *buf = &fingerprint->buf;
-    int64_t numbers[] = {-1, (int64_t)index, entry->type, entry->uid, entry->gid, entry->has_mtime, entry->mtime_s};
+    int64_t numbers[] = {-1,         (int64_t)index,   entry->type,   entry->uid,
+                         entry->gid, entry->has_mtime, entry->mtime_s};
     write_bytes(buf, numbers, sizeof(numbers));
     write_text(buf, entry->to);
     write_text(buf, entry->mode);

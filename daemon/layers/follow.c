@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernel resolves the link beneath the root (openat2(2)). It takes an absolute link for one that leaves the root, so
-// the text of such a link is judged as a path of its own. What is found is looked at through O_PATH before it is opened
-// in earnest, so that no device or FIFO ever is.
+// The kernel resolves the link beneath the root (openat2(2)). It takes an absolute link for one that leaves
+// the root, so the text of such a link is judged as a path of its own. What is found is looked at through
+// O_PATH before it is opened in earnest, so that no device or FIFO ever is.
 #include "layers/follow.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A pattern becomes a row of tokens; a match walks the path once and keeps the set of tokens that it may stand before, so
-// no pattern can make it go back and forth. The two frequent shapes, a plain path and "**/name", take a short way.
+// A pattern becomes a row of tokens; a match walks the path once and keeps the set of tokens that it may
+// stand before, so no pattern can make it go back and forth. The two frequent shapes, a plain path and
+// "**/name", take a short way.
 #include "layers/glob.h"
 
 #include <stdint.h>
@@ -10,12 +11,12 @@
 #include "base/mem.h"
 
 enum token_kind {
-    TOKEN_CHAR,     // this character
-    TOKEN_ONE,      // ?: any but a slash
-    TOKEN_NAME,     // *: any number of any but a slash
-    TOKEN_DEEP,     // **/: nothing, or anything that ends in a slash
-    TOKEN_ALL,      // **: anything at all
-    TOKEN_CLASS,    // [...]
+    TOKEN_CHAR,  // this character
+    TOKEN_ONE,   // ?: any but a slash
+    TOKEN_NAME,  // *: any number of any but a slash
+    TOKEN_DEEP,  // **/: nothing, or anything that ends in a slash
+    TOKEN_ALL,   // **: anything at all
+    TOKEN_CLASS, // [...]
 };
 
 struct range {
@@ -24,14 +25,14 @@ struct range {
 
 struct token {
     enum token_kind kind;
-    bool inverted;       // of a class
+    bool inverted; // of a class
     uint32_t character;
     size_t first, count; // of a class, in ranges
 };
 
 struct glob {
-    char *literal;       // the whole pattern has no wildcard: compare
-    bool any_directory;  // … behind a leading "**/"
+    char *literal;      // the whole pattern has no wildcard: compare
+    bool any_directory; // … behind a leading "**/"
     size_t n_tokens;
     struct token *tokens;
     size_t n_ranges;
@@ -57,7 +58,8 @@ static const char *next_character(const char *text, uint32_t *ret)
     return next;
 }
 
-// --- parsing -------------------------------------------------------------------------------------------------------
+// --- parsing
+// -------------------------------------------------------------------------------------------------------
 
 static struct token *add_token(struct glob *glob, enum token_kind kind)
 {
@@ -107,8 +109,8 @@ static bool has_wildcard(const char *text)
     return text[strcspn(text, "*?[\\")] != '\0';
 }
 
-// Behind two asterisks. At the end they take everything; as the very first thing and not followed by a slash they take
-// any beginning, if nothing special follows; else they stand for directories.
+// Behind two asterisks. At the end they take everything; as the very first thing and not followed by a slash
+// they take any beginning, if nothing special follows; else they stand for directories.
 static const char *parse_deep(struct glob *glob, const char *text)
 {
     bool first = glob->n_tokens == 0;
@@ -184,7 +186,8 @@ void glob_free(struct glob *glob)
     free(glob);
 }
 
-// --- matching ------------------------------------------------------------------------------------------------------
+// --- matching
+// ------------------------------------------------------------------------------------------------------
 
 static bool class_has(const struct glob *glob, const struct token *token, uint32_t character)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One pattern of an ignore file, as Docker reads them ("Dockerfile reference", .dockerignore): `?` and `*` within a name,
-// `**` over any number of directories, `[a-z]` and `[^a-z]`, `\` before a literal character. Matches whole paths without
-// leading slash. Time is bounded by length of the pattern × length of the path.
+// One pattern of an ignore file, as Docker reads them ("Dockerfile reference", .dockerignore): `?` and `*`
+// within a name,
+// `**` over any number of directories, `[a-z]` and `[^a-z]`, `\` before a literal character. Matches whole
+// paths without leading slash. Time is bounded by length of the pattern × length of the path.
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Each directory of the walk has its own struct ignore: the sets of patterns that hold there (shared, counted) and, for
-// each pattern, whether it matched a directory above – which is all that is needed to know whether a parent matched.
+// Each directory of the walk has its own struct ignore: the sets of patterns that hold there (shared,
+// counted) and, for each pattern, whether it matched a directory above – which is all that is needed to know
+// whether a parent matched.
 #include "layers/ignore.h"
 
 #include <stdint.h>
@@ -17,8 +18,8 @@ struct pattern {
 };
 
 struct set {
-    size_t refs;   // one thread
-    size_t depth;  // bytes of a path before which the patterns do not count
+    size_t refs;  // one thread
+    size_t depth; // bytes of a path before which the patterns do not count
     size_t n;
     struct pattern *patterns;
 };
@@ -30,13 +31,15 @@ struct rules {
 
 struct ignore {
     const struct layer_entry *entry;
-    size_t n_rules;       // the job's own are the last
+    size_t n_rules; // the job's own are the last
     struct rules *rules;
 };
 
-// --- reading patterns ----------------------------------------------------------------------------------------------
+// --- reading patterns
+// ----------------------------------------------------------------------------------------------
 
-// As Go's path.Clean, in place: no empty, "." or resolvable ".." components, no trailing slash, no leading slash.
+// As Go's path.Clean, in place: no empty, "." or resolvable ".." components, no trailing slash, no leading
+// slash.
 static void clean(char *path)
 {
     char *out = path;
@@ -121,7 +124,8 @@ static int add_lines(struct set *set, char *text, struct error *err)
     return 0;
 }
 
-// --- rules of a directory ------------------------------------------------------------------------------------------
+// --- rules of a directory
+// ------------------------------------------------------------------------------------------
 
 // Makes room for one more set, before the job's own.
 static void insert_set(struct ignore *ignore, size_t at, struct set *set)
@@ -168,7 +172,8 @@ void ignore_free(struct ignore *ignore)
 
 static bool matches(const struct rules *rules, size_t index, const char *path)
 {
-    return rules->matched_above[index] || glob_match(rules->set->patterns[index].glob, path + rules->set->depth);
+    return rules->matched_above[index] ||
+           glob_match(rules->set->patterns[index].glob, path + rules->set->depth);
 }
 
 struct ignore *ignore_enter(const struct ignore *parent, const char *path)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every 38,383 windows of 64 KiB or less there is one whose hash is 0, anywhere in the address space. The search begins
-// below where the kernel puts mappings now and takes the first window that is free. Called once per compressor.
+// Every 38,383 windows of 64 KiB or less there is one whose hash is 0, anywhere in the address space. The
+// search begins below where the kernel puts mappings now and takes the first window that is free. Called once
+// per compressor.
 #include "layers/isal_place.h"
 
 #include <stdint.h>
@@ -29,7 +30,8 @@ bool isal_place_good(const void *place)
 
 static void *map(uintptr_t address, size_t size, int flags)
 {
-    void *place = mmap((void *)address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    void *place =
+        mmap((void *)address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     return place == MAP_FAILED ? NULL : place;
 }
 

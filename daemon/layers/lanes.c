@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A queue, a lock, and one thread per core. Everything that passes between a pack and a lane passes under the one lock:
-// the job's fields and the block behind it are written before lanes_submit takes the lock and read after lanes_wait
-// released it, so neither side ever sees half of the other's work.
+// A queue, a lock, and one thread per core. Everything that passes between a pack and a lane passes under the
+// one lock: the job's fields and the block behind it are written before lanes_submit takes the lock and read
+// after lanes_wait released it, so neither side ever sees half of the other's work.
 #include "layers/lanes.h"
 
 #include <pthread.h>
@@ -30,7 +30,8 @@ struct lanes {
     struct lane lane[LANES_MAX];
 };
 
-// Waits for the next job; meanwhile gives back the scratch when no pack is left. NULL at the end. Called locked.
+// Waits for the next job; meanwhile gives back the scratch when no pack is left. NULL at the end. Called
+// locked.
 static struct lanes_job *next_job(struct lane *lane)
 {
     struct lanes *lanes = lane->lanes;
@@ -45,7 +46,8 @@ static struct lanes_job *next_job(struct lane *lane)
     return first ? container_of(first, struct lanes_job, link) : NULL;
 }
 
-// Marks a job as done and lets the next of its chain run, ahead of the rest: chains hold blocks back. Called locked.
+// Marks a job as done and lets the next of its chain run, ahead of the rest: chains hold blocks back. Called
+// locked.
 static void end_job(struct lanes *lanes, struct lanes_job *job)
 {
     struct lanes_chain *chain = job->chain;

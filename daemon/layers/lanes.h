@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The compression lanes: one thread per core, shared by all packs. A lane takes one block, compresses it, and touches
-// nothing else. Blocks of one pack come back in order through its own bounded window (layers/blocks.h), so memory is
-// window × block size per pack, whatever the layer's size.
+// The compression lanes: one thread per core, shared by all packs. A lane takes one block, compresses it, and
+// touches nothing else. Blocks of one pack come back in order through its own bounded window
+// (layers/blocks.h), so memory is window × block size per pack, whatever the layer's size.
 #pragma once
 
 #include <stdbool.h>
@@ -31,14 +31,16 @@ struct lanes_job {
     bool done;                 // guarded by the lock of the lanes
 };
 
-// Jobs that must run one after the other, in the order of their submission, each on any lane: a hash over blocks.
+// Jobs that must run one after the other, in the order of their submission, each on any lane: a hash over
+// blocks.
 struct lanes_chain {
     struct list waiting;
     bool running;
 };
 void lanes_chain_init(struct lanes_chain *chain);
 
-// A pack registers for as long as it submits. When the last one leaves, the lanes give their scratch memory back.
+// A pack registers for as long as it submits. When the last one leaves, the lanes give their scratch memory
+// back.
 void lanes_enter(struct lanes *lanes);
 void lanes_leave(struct lanes *lanes);
 void lanes_submit(struct lanes *lanes, struct lanes_job *job);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One layer from end to end: the spec becomes a tree, the walk visits it, the pack writes it, the blocks carry it to the
-// sink. Called by the steps of `images` on a worker.
+// One layer from end to end: the spec becomes a tree, the walk visits it, the pack writes it, the blocks
+// carry it to the sink. Called by the steps of `images` on a worker.
 #include "layers/layer.h"
 
 #include <stdio.h>
@@ -33,8 +33,9 @@ static int write_item(void *context, const struct walk_item *item, struct error 
     return pack_write(packing->pack, item, err);
 }
 
-static int pack_tree(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, struct blocks *blocks,
-                     struct monitor *monitor, struct layer_result *ret, struct error *err)
+static int pack_tree(const struct layer_spec *spec, struct tree *tree, const struct roots *roots,
+                     struct blocks *blocks, struct monitor *monitor, struct layer_result *ret,
+                     struct error *err)
 {
     struct packing packing = {.pack = pack_new(blocks, spec->algorithm == LAYER_ESTARGZ, err)};
     struct digest toc = {0};
@@ -52,8 +53,9 @@ static int pack_tree(const struct layer_spec *spec, struct tree *tree, const str
     return status;
 }
 
-static int pack_blocks(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, struct lanes *lanes,
-                       struct sink *out, struct monitor *monitor, struct layer_result *ret, struct error *err)
+static int pack_blocks(const struct layer_spec *spec, struct tree *tree, const struct roots *roots,
+                       struct lanes *lanes, struct sink *out, struct monitor *monitor,
+                       struct layer_result *ret, struct error *err)
 {
     struct blocks *blocks = blocks_new(spec, lanes, out, monitor, err);
     if (!blocks)
@@ -65,7 +67,8 @@ static int pack_blocks(const struct layer_spec *spec, struct tree *tree, const s
     return status;
 }
 
-// --- the caller's rights -------------------------------------------------------------------------------------------
+// --- the caller's rights
+// -------------------------------------------------------------------------------------------
 
 // Files are opened with the rights of the caller, but the sink is the daemon's own.
 struct own_sink {
@@ -84,13 +87,14 @@ static int own_write(struct sink *sink, const void *bytes, size_t len, struct er
 
 static const struct sink_ops OWN_SINK = {.write = own_write};
 
-// --- tars ----------------------------------------------------------------------------------------------------------
+// --- tars
+// ----------------------------------------------------------------------------------------------------------
 
-// What a tar holds is read at another time than the state of its file: the layer is remembered only if that state was the
-// same before and after.
-static int fingerprint_around(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
-                              const struct digest *before, bool stable_before, struct layer_result *ret,
-                              struct error *err)
+// What a tar holds is read at another time than the state of its file: the layer is remembered only if that
+// state was the same before and after.
+static int fingerprint_around(const struct layer_spec *spec, const struct roots *roots,
+                              struct monitor *monitor, const struct digest *before, bool stable_before,
+                              struct layer_result *ret, struct error *err)
 {
     if (layer_fingerprint(spec, roots, NULL, monitor, &ret->fingerprint, &ret->stable, err) < 0)
         return -1;
@@ -99,8 +103,9 @@ static int fingerprint_around(const struct layer_spec *spec, const struct roots 
     return 0;
 }
 
-static int pack_as_caller(const struct layer_spec *spec, const struct roots *roots, struct lanes *lanes, struct sink *out,
-                          struct monitor *monitor, struct layer_result *ret, struct error *err)
+static int pack_as_caller(const struct layer_spec *spec, const struct roots *roots, struct lanes *lanes,
+                          struct sink *out, struct monitor *monitor, struct layer_result *ret,
+                          struct error *err)
 {
     struct digest before;
     bool stable_before = false, tars = spec_has_tars(spec);
@@ -132,7 +137,8 @@ int layer_pack(const struct layer_spec *spec, const struct roots *roots, const s
     return status;
 }
 
-// --- fingerprint ---------------------------------------------------------------------------------------------------
+// --- fingerprint
+// ---------------------------------------------------------------------------------------------------
 
 static int fingerprint_item(void *context, const struct walk_item *item, struct error *err)
 {
@@ -141,8 +147,8 @@ static int fingerprint_item(void *context, const struct walk_item *item, struct 
     return 0;
 }
 
-static int fingerprint_tars(const struct layer_spec *spec, const struct roots *roots, struct fingerprint *fingerprint,
-                            struct error *err)
+static int fingerprint_tars(const struct layer_spec *spec, const struct roots *roots,
+                            struct fingerprint *fingerprint, struct error *err)
 {
     for (size_t i = 0; i < spec->n_entries; i++) {
         const struct layer_entry *entry = &spec->entries[i];
@@ -156,8 +162,9 @@ static int fingerprint_tars(const struct layer_spec *spec, const struct roots *r
     return 0;
 }
 
-static int fingerprint_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
-                                 struct digest *ret, bool *ret_stable, struct error *err)
+static int fingerprint_as_caller(const struct layer_spec *spec, const struct roots *roots,
+                                 struct monitor *monitor, struct digest *ret, bool *ret_stable,
+                                 struct error *err)
 {
     struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, monitor, err);
     if (!tree)
@@ -173,8 +180,9 @@ static int fingerprint_as_caller(const struct layer_spec *spec, const struct roo
     return status;
 }
 
-int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *who,
-                      struct monitor *monitor, struct digest *ret, bool *ret_stable, struct error *err)
+int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots,
+                      const struct layer_caller *who, struct monitor *monitor, struct digest *ret,
+                      bool *ret_stable, struct error *err)
 {
     struct caller caller;
     int status = caller_init(&caller, who, err);
@@ -186,7 +194,8 @@ int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots, 
     return status;
 }
 
-// --- survey --------------------------------------------------------------------------------------------------------
+// --- survey
+// --------------------------------------------------------------------------------------------------------
 
 static int survey_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
                             struct layer_survey *ret, struct error *err)
@@ -224,7 +233,8 @@ int layer_survey(const struct layer_spec *spec, const struct roots *roots, const
     return status;
 }
 
-// --- recompress ----------------------------------------------------------------------------------------------------
+// --- recompress
+// ----------------------------------------------------------------------------------------------------
 
 static int take_bytes(void *context, const void *bytes, size_t len, struct error *err)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which files of one source are the same file under several names, so that the later names become hard links. Only files
-// with more than one link are ever put here.
+// Which files of one source are the same file under several names, so that the later names become hard links.
+// Only files with more than one link are ever put here.
 #pragma once
 
 #include <stdint.h>

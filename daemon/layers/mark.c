@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Called by the lanes for every block. All arithmetic is on words as they lie in memory of a little-endian machine; on
-// others the marks differ, which only means that nothing is found again.
+// Called by the lanes for every block. All arithmetic is on words as they lie in memory of a little-endian
+// machine; on others the marks differ, which only means that nothing is found again.
 #include "layers/mark.h"
 
 #include <string.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A keyed mark of a block's content: 128 bits by which a block of an earlier layer is found again. It is a universal hash
-// (NH of RFC 4418 over pieces of a kilobyte, a polynomial over those), twice with independent keys, several times faster
-// than SHA-256. Who does not know the key cannot make two blocks of one mark; the key never leaves the daemon's state.
+// A keyed mark of a block's content: 128 bits by which a block of an earlier layer is found again. It is a
+// universal hash (NH of RFC 4418 over pieces of a kilobyte, a polynomial over those), twice with independent
+// keys, several times faster than SHA-256. Who does not know the key cannot make two blocks of one mark; the
+// key never leaves the daemon's state.
 #pragma once
 
 #include <stdbool.h>

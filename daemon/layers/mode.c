@@ -111,9 +111,11 @@ int mode_parse(struct mode_rule *ret, const char *text, struct error *err)
     if (strlen(text) < MODE_TEXT_MAX && (octal ? parse_octal(ret, text) : parse_symbolic(ret, text)) == 0)
         return 0;
     AUTO_FREE char *quoted = str_quote(text, 80);
-    return error_set(err, ERR_INVALID_REQUEST,
-                     "\"%s\" is not a mode: use \"normal\", \"keep\", octal such as \"0644\", or symbolic such as "
-                     "\"u=rwX,go=rX\"", quoted);
+    return error_set(
+        err, ERR_INVALID_REQUEST,
+        "\"%s\" is not a mode: use \"normal\", \"keep\", octal such as \"0644\", or symbolic such as "
+        "\"u=rwX,go=rX\"",
+        quoted);
 }
 
 static uint32_t copied_bits(char from, uint32_t bits)

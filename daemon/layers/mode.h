@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The mode of an entry by rule: "normal" (0755 for directories and what its owner may execute, else 0644), "keep", octal,
-// or symbolic as chmod(1) without regard to the umask ("u=rwX,go=rX", "a+r,o-w").
+// The mode of an entry by rule: "normal" (0755 for directories and what its owner may execute, else 0644),
+// "keep", octal, or symbolic as chmod(1) without regard to the umask ("u=rwX,go=rX", "a+r,o-w").
 #pragma once
 
 #include <stdbool.h>

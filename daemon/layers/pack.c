@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// libarchive makes the headers; contents are read from the file straight to where they belong in the block, and passed
-// to libarchive by that very address: with a block size of 0 it hands the pointer on to our write callback, and
-// blocks_append sees that there is nothing to copy. A warning of libarchive is a failure: it means that an entry did not
-// come out as it was asked for.
+// libarchive makes the headers; contents are read from the file straight to where they belong in the block,
+// and passed to libarchive by that very address: with a block size of 0 it hands the pointer on to our write
+// callback, and blocks_append sees that there is nothing to copy. A warning of libarchive is a failure: it
+// means that an entry did not come out as it was asked for.
 #include "layers/pack.h"
 
 #include <archive.h>
@@ -33,10 +33,12 @@ struct pack {
     struct tail *tail;   // where bytes go once the table is being written
 };
 
-// --- libarchive ----------------------------------------------------------------------------------------------------
+// --- libarchive
+// ----------------------------------------------------------------------------------------------------
 
-// A failure of ours is only noted and seen by check(): libarchive would fall into its fatal state, in which it does not free
-// everything. Once the pack is being freed nothing more is taken, so that no rest of an entry is filled up with zeros.
+// A failure of ours is only noted and seen by check(): libarchive would fall into its fatal state, in which
+// it does not free everything. Once the pack is being freed nothing more is taken, so that no rest of an
+// entry is filled up with zeros.
 static la_ssize_t write_callback(struct archive *archive, void *context, const void *bytes, size_t len)
 {
     (void)archive;
@@ -77,7 +79,8 @@ struct pack *pack_new(struct blocks *blocks, bool estargz, struct error *err)
     pack->toc = estargz ? estargz_new() : NULL;
     if (charset_enter(&pack->charset, err) == 0 &&
         check(pack, archive_write_set_format_pax_restricted(pack->archive), "-") == 0 &&
-        check(pack, archive_write_set_format_option(pack->archive, "pax", "xattrheader", "SCHILY"), "-") == 0 &&
+        check(pack, archive_write_set_format_option(pack->archive, "pax", "xattrheader", "SCHILY"), "-") ==
+            0 &&
         check(pack, archive_write_set_bytes_per_block(pack->archive, 0), "-") == 0 &&
         check(pack, archive_write_open(pack->archive, pack, NULL, write_callback, NULL), "-") == 0 &&
         (!estargz || write_landmark(pack) == 0))
@@ -105,7 +108,8 @@ int64_t pack_entries(const struct pack *pack)
     return pack->entries;
 }
 
-// --- entries -------------------------------------------------------------------------------------------------------
+// --- entries
+// -------------------------------------------------------------------------------------------------------
 
 static void describe(struct pack *pack, const struct walk_item *item)
 {
@@ -126,7 +130,8 @@ static void describe(struct pack *pack, const struct walk_item *item)
 static int write_header(struct pack *pack, const struct walk_item *item)
 {
     if (pack->toc && strcmp(item->path, ESTARGZ_TOC_NAME) == 0)
-        return error_set(pack->err, ERR_UNSUPPORTED_FILE, "an eStargz layer has its table at /%s, where a file of the tree lies",
+        return error_set(pack->err, ERR_UNSUPPORTED_FILE,
+                         "an eStargz layer has its table at /%s, where a file of the tree lies",
                          ESTARGZ_TOC_NAME);
     if (pack->toc && estargz_add(pack->toc, item, archive_entry_hardlink(pack->entry), pack->err) < 0)
         return -1;
@@ -221,8 +226,8 @@ static void find_hole(const struct walk_item *item, int64_t at, int64_t *ret_beg
 static int fail_short(struct pack *pack, const struct walk_item *item, int64_t left)
 {
     AUTO_FREE char *shown = str_quote(item->shown, 1024);
-    error_set(pack->err, ERR_SOURCE_CHANGED, "%s shrank while it was read: %lld of %lld bytes are missing", shown,
-              (long long)left, (long long)item->size);
+    error_set(pack->err, ERR_SOURCE_CHANGED, "%s shrank while it was read: %lld of %lld bytes are missing",
+              shown, (long long)left, (long long)item->size);
     error_hint(pack->err, "Post the job again when nothing writes to the tree any more.");
     return -1;
 }
@@ -233,7 +238,8 @@ static int write_from_disk(struct pack *pack, const struct walk_item *item)
     for (int64_t at = 0; at < item->size;) {
         if (at >= hole_end)
             find_hole(item, at, &hole, &hole_end);
-        ssize_t got = at < hole ? read_in_place(pack, item, at, hole) : write_zeros(pack, item, hole_end - at);
+        ssize_t got =
+            at < hole ? read_in_place(pack, item, at, hole) : write_zeros(pack, item, hole_end - at);
         if (got < 0)
             return -1;
         if (got == 0)
@@ -318,12 +324,18 @@ int pack_write(struct pack *pack, const struct walk_item *item, struct error *er
     }
 }
 
-// --- eStargz -------------------------------------------------------------------------------------------------------
+// --- eStargz
+// -------------------------------------------------------------------------------------------------------
 
 static int write_landmark(struct pack *pack)
 {
-    struct walk_item item = {.kind = WALK_FILE, .path = ESTARGZ_LANDMARK_NAME, .mode = 0644, .size = 1, .data = "\x0f",
-                             .fd = -1, .shown = ESTARGZ_LANDMARK_NAME};
+    struct walk_item item = {.kind = WALK_FILE,
+                             .path = ESTARGZ_LANDMARK_NAME,
+                             .mode = 0644,
+                             .size = 1,
+                             .data = "\x0f",
+                             .fd = -1,
+                             .shown = ESTARGZ_LANDMARK_NAME};
     int status = write_file(pack, &item);
     pack->entries = 0; // of the tree
     return status;
@@ -363,8 +375,8 @@ static int finish_estargz(struct pack *pack, struct digest *ret)
         return -1;
     int64_t offset = blocks_size(pack->blocks);
     pack->tail = tail_new(pack->blocks, pack->err);
-    if (!pack->tail || write_table(pack, ret) < 0 || check(pack, archive_write_close(pack->archive), "-") < 0 ||
-        tail_finish(pack->tail, pack->err) < 0)
+    if (!pack->tail || write_table(pack, ret) < 0 ||
+        check(pack, archive_write_close(pack->archive), "-") < 0 || tail_finish(pack->tail, pack->err) < 0)
         return -1;
     uint8_t footer[ESTARGZ_FOOTER];
     estargz_footer(offset, footer);

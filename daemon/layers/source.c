@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The only place of this room that opens files of a source. Called by the walk on a worker, with the rights of the
-// caller of the job where the daemon has more.
+// The only place of this room that opens files of a source. Called by the walk on a worker, with the rights
+// of the caller of the job where the daemon has more.
 #include "layers/source.h"
 
 #include <dirent.h>
@@ -34,10 +34,11 @@ int source_fail(struct error *err, int errnum, const char *what, const char *sho
     case EXDEV:
     case ESTALE:
     case EAGAIN:
-        return error_set(err, ERR_SOURCE_CHANGED, "%s %s: it went away or was replaced while the layer was read", what,
-                         quoted);
+        return error_set(err, ERR_SOURCE_CHANGED,
+                         "%s %s: it went away or was replaced while the layer was read", what, quoted);
     case ENXIO:
-        return error_set(err, ERR_UNSUPPORTED_FILE, "%s %s: a socket or device cannot be put into a layer", what, quoted);
+        return error_set(err, ERR_UNSUPPORTED_FILE, "%s %s: a socket or device cannot be put into a layer",
+                         what, quoted);
     default:
         return error_set_errno(err, errnum, "%s %s", what, quoted);
     }
@@ -78,7 +79,8 @@ int source_check_kind(mode_t mode, const char *shown, struct error *err)
     if (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode))
         return 0;
     AUTO_FREE char *quoted = str_quote(shown, SHOWN_MAX);
-    error_set(err, ERR_UNSUPPORTED_FILE, "%s is %s, which cannot be put into a layer", quoted, kind_name(mode));
+    error_set(err, ERR_UNSUPPORTED_FILE, "%s is %s, which cannot be put into a layer", quoted,
+              kind_name(mode));
     error_hint(err, "Remove it or name it in \"exclude\".");
     return -1;
 }
@@ -94,8 +96,8 @@ static int check_opened(int fd, mode_t type, struct stat *ret, const char *shown
     return 0;
 }
 
-static int open_kind(int dirfd, const char *path, uint64_t flags, mode_t type, struct stat *ret, const char *shown,
-                     struct error *err)
+static int open_kind(int dirfd, const char *path, uint64_t flags, mode_t type, struct stat *ret,
+                     const char *shown, struct error *err)
 {
     int fd = open_beneath(dirfd, path, flags);
     if (fd < 0)
@@ -129,24 +131,28 @@ char *source_read_link(int dirfd, const char *path, struct stat *ret, const char
     }
     if ((size_t)len == sizeof(text) || len == 0 || !str_utf8_valid(text, (size_t)len)) {
         AUTO_FREE char *quoted = str_quote(shown, SHOWN_MAX);
-        error_set(err, ERR_UNSUPPORTED_FILE, "the link %s has a text that is empty, too long or not UTF-8", quoted);
+        error_set(err, ERR_UNSUPPORTED_FILE, "the link %s has a text that is empty, too long or not UTF-8",
+                  quoted);
         return NULL;
     }
     return mem_strndup(text, (size_t)len);
 }
 
-// One name beneath an open directory needs no descriptor of its own: there is no path in it that a link could bend.
+// One name beneath an open directory needs no descriptor of its own: there is no path in it that a link could
+// bend.
 int source_stat(int dirfd, const char *path, struct stat *ret, const char *shown, struct error *err)
 {
     if (!strchr(path, '/'))
-        return fstatat(dirfd, path, ret, AT_SYMLINK_NOFOLLOW) < 0 ? source_fail(err, errno, "reading", shown) : 0;
+        return fstatat(dirfd, path, ret, AT_SYMLINK_NOFOLLOW) < 0 ? source_fail(err, errno, "reading", shown)
+                                                                  : 0;
     AUTO_CLOSE int fd = open_beneath(dirfd, path, O_PATH);
     if (fd < 0 || fstat(fd, ret) < 0)
         return source_fail(err, errno, "reading", shown);
     return 0;
 }
 
-char *source_read_small(int fd, const struct stat *st, size_t max, size_t *ret_len, const char *shown, struct error *err)
+char *source_read_small(int fd, const struct stat *st, size_t max, size_t *ret_len, const char *shown,
+                        struct error *err)
 {
     AUTO_FREE char *quoted = str_quote(shown, SHOWN_MAX);
     if (st->st_size > (off_t)max) {
@@ -182,8 +188,8 @@ int source_check_filesystem(int fd, bool *ret_remote, const char *shown, struct 
                                    DEBUGFS_MAGIC,    TRACEFS_MAGIC,  SECURITYFS_MAGIC,   DEVPTS_SUPER_MAGIC,
                                    BPF_FS_MAGIC,     PSTOREFS_MAGIC, SELINUX_MAGIC,      EFIVARFS_MAGIC,
                                    BINFMTFS_MAGIC,   NSFS_MAGIC};
-    static const long remote[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
-                                  FUSE_SUPER_MAGIC, V9FS_MAGIC,     CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC};
+    static const long remote[] = {NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+                                  FUSE_SUPER_MAGIC, V9FS_MAGIC,      CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC};
     struct statfs fs;
     if (fstatfs(fd, &fs) < 0)
         return source_fail(err, errno, "reading", shown);
@@ -191,9 +197,10 @@ int source_check_filesystem(int fd, bool *ret_remote, const char *shown, struct 
     if (!is_one_of((long)fs.f_type, refused, sizeof(refused) / sizeof(refused[0])))
         return 0;
     AUTO_FREE char *quoted = str_quote(shown, SHOWN_MAX);
-    return error_set(err, ERR_UNSUPPORTED_FILE,
-                     "%s is a file system of the kernel (proc, sysfs or the like), which cannot be put into a layer",
-                     quoted);
+    return error_set(
+        err, ERR_UNSUPPORTED_FILE,
+        "%s is a file system of the kernel (proc, sysfs or the like), which cannot be put into a layer",
+        quoted);
 }
 
 static bool same_time(const struct timespec *a, const struct timespec *b)

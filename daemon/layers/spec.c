@@ -132,8 +132,8 @@ static size_t spec_priority(size_t index)
     return 2 * index + 1;
 }
 
-static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t index, const struct roots *roots,
-                    struct error *err)
+static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t index,
+                    const struct roots *roots, struct error *err)
 {
     size_t priority = spec_priority(index);
     struct stat st;
@@ -145,7 +145,8 @@ static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t i
         return -1;
     if (!directory && is_root(path))
         return error_set(err, ERR_INVALID_REQUEST, "a file cannot be the root directory of the image");
-    struct tree_op *op = tree_add(tree, path, directory ? TREE_SOURCE_DIRECTORY : TREE_SOURCE_FILE, priority, entry);
+    struct tree_op *op =
+        tree_add(tree, path, directory ? TREE_SOURCE_DIRECTORY : TREE_SOURCE_FILE, priority, entry);
     op->dev = st.st_dev;
     op->ino = st.st_ino;
     return 0;
@@ -153,8 +154,10 @@ static int add_copy(struct tree *tree, const struct layer_entry *entry, size_t i
 
 static int add_named(struct tree *tree, const struct layer_entry *entry, size_t index, struct error *err)
 {
-    static const enum tree_kind kinds[] = {[LAYER_FILE] = TREE_FILE,           [LAYER_SYMLINK] = TREE_SYMLINK,
-                                           [LAYER_DIRECTORY] = TREE_DIRECTORY, [LAYER_DELETE] = TREE_DELETE,
+    static const enum tree_kind kinds[] = {[LAYER_FILE] = TREE_FILE,
+                                           [LAYER_SYMLINK] = TREE_SYMLINK,
+                                           [LAYER_DIRECTORY] = TREE_DIRECTORY,
+                                           [LAYER_DELETE] = TREE_DELETE,
                                            [LAYER_OPAQUE] = TREE_OPAQUE};
     bool directory = entry->type == LAYER_DIRECTORY || entry->type == LAYER_OPAQUE;
     if (!directory && is_root(entry->to))
@@ -167,11 +170,12 @@ static int add_named(struct tree *tree, const struct layer_entry *entry, size_t 
     return 0;
 }
 
-// --- tars ----------------------------------------------------------------------------------------------------------
+// --- tars
+// ----------------------------------------------------------------------------------------------------------
 
 struct tar_source {
-    int fd;                    // LAYER_TAR
-    struct reader_at *reader;  // LAYER_CONTEXT
+    int fd;                   // LAYER_TAR
+    struct reader_at *reader; // LAYER_CONTEXT
     int64_t offset;
     const char *shown;
 };
@@ -191,7 +195,8 @@ static ssize_t read_tar(void *context, void *buffer, size_t len, struct error *e
     return got < 0 ? source_fail(err, errno, "reading", source->shown) : got;
 }
 
-static int open_tar(const struct layer_entry *entry, const struct roots *roots, struct stat *ret, struct error *err)
+static int open_tar(const struct layer_entry *entry, const struct roots *roots, struct stat *ret,
+                    struct error *err)
 {
     if (look_at_source(entry, roots, ret, err) < 0)
         return -1;
@@ -228,8 +233,8 @@ static int add_tar(struct tree *tree, const struct layer_spec *spec, size_t inde
         if (fd < 0)
             return -1;
     }
-    if (unpack_add(tree, entry, spec_priority(index), read_tar, &source, spec->spool,
-                   tars == SPEC_TARS_NAMES, source.shown, monitor, err) < 0)
+    if (unpack_add(tree, entry, spec_priority(index), read_tar, &source, spec->spool, tars == SPEC_TARS_NAMES,
+                   source.shown, monitor, err) < 0)
         return -1;
     if (fd < 0)
         return 0;
@@ -251,30 +256,35 @@ bool spec_has_tars(const struct layer_spec *spec)
     return false;
 }
 
-int spec_tar_state(const struct layer_entry *entry, const struct roots *roots, struct stat *ret, struct error *err)
+int spec_tar_state(const struct layer_entry *entry, const struct roots *roots, struct stat *ret,
+                   struct error *err)
 {
     *ret = (struct stat){0};
     return entry->type == LAYER_TAR ? look_at_source(entry, roots, ret, err) : 0;
 }
 
-// --- all together --------------------------------------------------------------------------------------------------
+// --- all together
+// --------------------------------------------------------------------------------------------------
 
 static int check_names(const struct layer_entry *entry, struct error *err)
 {
     for (size_t i = 0; i < entry->n_ignore_files; i++) {
         const char *name = entry->ignore_files[i];
         if (*name == '\0' || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-            return error_set(err, ERR_INVALID_REQUEST, "ignore_files takes plain names such as \".dockerignore\"");
+            return error_set(err, ERR_INVALID_REQUEST,
+                             "ignore_files takes plain names such as \".dockerignore\"");
     }
     for (size_t i = 0; i < entry->n_xattrs; i++)
         if (!strchr(entry->xattrs[i], '.') || str_starts(entry->xattrs[i], "trusted."))
-            return error_set(err, ERR_INVALID_REQUEST,
-                             "xattrs takes names such as \"user.x\" or \"security.capability\", and none of trusted.*");
+            return error_set(
+                err, ERR_INVALID_REQUEST,
+                "xattrs takes names such as \"user.x\" or \"security.capability\", and none of trusted.*");
     return 0;
 }
 
-static int add_entry(struct tree *tree, const struct layer_spec *spec, size_t index, const struct roots *roots,
-                     enum spec_tars tars, struct monitor *monitor, struct error *err)
+static int add_entry(struct tree *tree, const struct layer_spec *spec, size_t index,
+                     const struct roots *roots, enum spec_tars tars, struct monitor *monitor,
+                     struct error *err)
 {
     const struct layer_entry *entry = &spec->entries[index];
     if (layer_path_check(entry->to, err) < 0 || check_names(entry, err) < 0)

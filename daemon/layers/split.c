@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Called by the walk for each directory and file. A change of these rules changes layers: raise LAYER_FORMAT with it.
+// Called by the walk for each directory and file. A change of these rules changes layers: raise LAYER_FORMAT
+// with it.
 #include "layers/split.h"
 
 #include <stddef.h>
@@ -19,10 +20,10 @@ static bool is_one_of(const char *name, const char *const *names, size_t count)
 bool split_takes_directory(const char *name)
 {
     static const char *const names[] = {
-        "node_modules", "bower_components", // npm, yarn, pnpm; bower
-        "vendor",                           // Go modules, Composer, Bundler
-        "site-packages", "dist-packages",   // pip, Debian's Python
-        ".m2", ".bundle",                   // Maven, Bundler
+        "node_modules",  "bower_components", // npm, yarn, pnpm; bower
+        "vendor",                            // Go modules, Composer, Bundler
+        "site-packages", "dist-packages",    // pip, Debian's Python
+        ".m2",           ".bundle",          // Maven, Bundler
     };
     return is_one_of(name, names, sizeof(names) / sizeof(names[0]));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `split: "auto"`: which paths are dependencies, brought by a package manager and seldom changed, and which are the
-// application. By names alone, so that the same tree always parts the same way; where a name misleads, a file is in the
-// other layer of the same image, nothing worse.
+// `split: "auto"`: which paths are dependencies, brought by a package manager and seldom changed, and which
+// are the application. By names alone, so that the same tree always parts the same way; where a name
+// misleads, a file is in the other layer of the same image, nothing worse.
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A walk of one part visits a directory that is not its own only if something below it is. Here the walk is over the whole,
-// so directories above the present path are kept as bytes until each part needs them or they are left.
+// A walk of one part visits a directory that is not its own only if something below it is. Here the walk is
+// over the whole, so directories above the present path are kept as bytes until each part needs them or they
+// are left.
 #include "layers/survey.h"
 
 #include <string.h>
@@ -12,16 +13,16 @@ enum { ABOVE_MAX = 64 << 20 };
 
 struct above {
     size_t path_len;
-    size_t start, len;        // of its bytes
+    size_t start, len; // of its bytes
     bool taken[LAYER_PARTS];
 };
 
 struct survey {
     struct fingerprint *fingerprints[LAYER_PARTS];
     struct layer_survey counts;
-    struct above *above;      // directories on the way to the present path
+    struct above *above; // directories on the way to the present path
     size_t n_above, capacity;
-    struct strbuf bytes;      // of them, one behind the other
+    struct strbuf bytes; // of them, one behind the other
     char path[WALK_PATH_MAX + 16];
 };
 
@@ -79,7 +80,8 @@ static void take_above(struct survey *survey, enum layer_part part)
     for (size_t i = 0; i < survey->n_above; i++) {
         struct above *above = &survey->above[i];
         if (!above->taken[part])
-            fingerprint_take(survey->fingerprints[part], strbuf_text(&survey->bytes) + above->start, above->len, NULL);
+            fingerprint_take(survey->fingerprints[part], strbuf_text(&survey->bytes) + above->start,
+                             above->len, NULL);
         above->taken[part] = true;
     }
 }
@@ -115,7 +117,8 @@ int survey_visit(void *context, const struct walk_item *item, struct error *err)
     fingerprint_write(&survey->bytes, item);
     for (size_t i = 0; i < 2; i++) {
         take_above(survey, parts[i]);
-        fingerprint_take(survey->fingerprints[parts[i]], strbuf_text(&survey->bytes) + start, survey->bytes.len - start, item);
+        fingerprint_take(survey->fingerprints[parts[i]], strbuf_text(&survey->bytes) + start,
+                         survey->bytes.len - start, item);
         count(survey, parts[i], item);
     }
     survey->bytes.len = start;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The last gzip member of an eStargz blob: a member of any size, because the table of contents must lie in one. Compressed
-// as it comes, by zlib, on the worker.
+// The last gzip member of an eStargz blob: a member of any size, because the table of contents must lie in
+// one. Compressed as it comes, by zlib, on the worker.
 #pragma once
 
 #include <stddef.h>

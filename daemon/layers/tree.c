@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Nodes are found by a hash of parent and name, so that a tar of many members in one directory stays linear; children
-// are a plain list, because the walk sorts them together with names from disk anyway.
+// Nodes are found by a hash of parent and name, so that a tar of many members in one directory stays linear;
+// children are a plain list, because the walk sorts them together with names from disk anyway.
 #include "layers/tree.h"
 
 #include <string.h>
@@ -19,7 +19,7 @@ struct tree {
     struct tree_slot {
         const struct tree_node *parent;
         struct tree_node *node;
-    } *slots;
+    } * slots;
     size_t n_slots; // a power of two
     size_t n_nodes;
     struct chunk *chunks;
@@ -91,13 +91,15 @@ static size_t hash_name(const struct tree *tree, const struct tree_node *parent,
 {
     uint64_t hash = (uintptr_t)parent;
     for (size_t i = 0; i < len; i++) {
-        unsigned __int128 product = (unsigned __int128)(hash ^ (uint8_t)name[i] ^ tree->key[0]) * tree->key[1];
+        unsigned __int128 product =
+            (unsigned __int128)(hash ^ (uint8_t)name[i] ^ tree->key[0]) * tree->key[1];
         hash = (uint64_t)product ^ (uint64_t)(product >> 64);
     }
     return (size_t)hash;
 }
 
-static struct tree_slot *find_slot(struct tree *tree, const struct tree_node *parent, const char *name, size_t len)
+static struct tree_slot *find_slot(struct tree *tree, const struct tree_node *parent, const char *name,
+                                   size_t len)
 {
     for (size_t i = hash_name(tree, parent, name, len);; i++) {
         struct tree_slot *slot = &tree->slots[i & (tree->n_slots - 1)];
@@ -144,7 +146,8 @@ static struct tree_node *child_of(struct tree *tree, struct tree_node *parent, c
     return node;
 }
 
-// Keeps the list ordered by falling priority. Of one priority only the newest stays: the last member of a tar wins.
+// Keeps the list ordered by falling priority. Of one priority only the newest stays: the last member of a tar
+// wins.
 static void put_op(struct tree_node *node, struct tree_op *op)
 {
     struct tree_op **place = &node->ops;

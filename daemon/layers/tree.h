@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a spec says about paths of the image, as a tree of names: which entry puts what where, with the number of the
-// entry as its priority, because later entries win. Directories that are copied stand here only at their target; the walk
-// (layers/walk.h) merges what they hold on disk with what stands here.
+// What a spec says about paths of the image, as a tree of names: which entry puts what where, with the number
+// of the entry as its priority, because later entries win. Directories that are copied stand here only at
+// their target; the walk (layers/walk.h) merges what they hold on disk with what stands here.
 #pragma once
 
 #include <stdbool.h>
@@ -26,14 +26,14 @@ enum tree_kind {
 
 // A member of a tar source; owned by its tree.
 struct tree_member {
-    uint32_t mode;    // with file type
+    uint32_t mode; // with file type
     int64_t uid, gid, mtime_s;
     uint32_t major, minor;
     int64_t size;
-    int64_t offset;   // of the content in the spool
-    bool linked;      // it stands at several paths: hard links of each other
+    int64_t offset; // of the content in the spool
+    bool linked;    // it stands at several paths: hard links of each other
     struct xattrs xattrs;
-    char target[];    // of a symlink
+    char target[]; // of a symlink
 };
 
 struct tree_op {
@@ -60,12 +60,13 @@ struct tree *tree_new(void);
 void tree_free(struct tree *tree); // NULL is fine
 struct tree_node *tree_root(struct tree *tree);
 struct tree_node *tree_find(struct tree *tree, const struct tree_node *parent, const char *name); // or NULL
-// Adds one operation at an absolute or relative image path (already checked). The returned op is the tree's; within one
-// priority a later call replaces the earlier one of the same path.
+// Adds one operation at an absolute or relative image path (already checked). The returned op is the tree's;
+// within one priority a later call replaces the earlier one of the same path.
 struct tree_op *tree_add(struct tree *tree, const char *path, enum tree_kind kind, size_t priority,
                          const struct layer_entry *entry);
-// Can an operation of this priority not stand at the path, because one of the same priority that is no directory stands
-// above it, or, if this is none itself, because others stand below? (Two members of one tar that do not fit together.)
+// Can an operation of this priority not stand at the path, because one of the same priority that is no
+// directory stands above it, or, if this is none itself, because others stand below? (Two members of one tar
+// that do not fit together.)
 bool tree_blocked(struct tree *tree, const char *path, size_t priority, bool directory);
 struct tree_node *tree_find_path(struct tree *tree, const char *path); // or NULL
 // Memory that lives as long as the tree; zeroed.

@@ -18,7 +18,8 @@
 
 enum { READ_BUFFER = 256 << 10 };
 
-// --- reading -------------------------------------------------------------------------------------------------------
+// --- reading
+// -------------------------------------------------------------------------------------------------------
 
 static la_ssize_t read_callback(struct archive *archive, void *context, const void **ret)
 {
@@ -58,7 +59,8 @@ static int open_archive(struct unpack *unpack)
     return 0;
 }
 
-// --- spool ---------------------------------------------------------------------------------------------------------
+// --- spool
+// ---------------------------------------------------------------------------------------------------------
 
 static int open_spool(struct unpack *unpack, const char *directory)
 {
@@ -85,11 +87,12 @@ static int count_bytes(struct unpack *unpack, int64_t len)
 {
     unpack->bytes_made += len;
     if (unpack->bytes_made <= UNPACK_RATIO_FREE ||
-        (unpack->bytes_made <= UNPACK_BYTES_MAX && unpack->bytes_made / UNPACK_RATIO_MAX <= unpack->bytes_read))
+        (unpack->bytes_made <= UNPACK_BYTES_MAX &&
+         unpack->bytes_made / UNPACK_RATIO_MAX <= unpack->bytes_read))
         return 0;
     AUTO_FREE char *quoted = str_quote(unpack->shown, 512);
-    return error_set(unpack->err, ERR_TOO_LARGE, "%s holds more than the limit: %lld bytes came out of %lld", quoted,
-                     (long long)unpack->bytes_made, (long long)unpack->bytes_read);
+    return error_set(unpack->err, ERR_TOO_LARGE, "%s holds more than the limit: %lld bytes came out of %lld",
+                     quoted, (long long)unpack->bytes_made, (long long)unpack->bytes_read);
 }
 
 static int write_at(struct unpack *unpack, const char *bytes, size_t len, int64_t offset)
@@ -142,23 +145,34 @@ static int add_members(struct unpack *unpack)
         if (monitor_check(unpack->monitor, unpack->err) < 0)
             return -1;
         if (++unpack->members > UNPACK_MEMBERS_MAX)
-            return error_set(unpack->err, ERR_TOO_LARGE, "a tar has more than %d members", UNPACK_MEMBERS_MAX);
+            return error_set(unpack->err, ERR_TOO_LARGE, "a tar has more than %d members",
+                             UNPACK_MEMBERS_MAX);
         if (count_bytes(unpack, 0) < 0 || unpack_member_add(unpack, member) < 0)
             return -1;
     }
     return status == ARCHIVE_EOF ? 0 : fail_tar(unpack, unpack->members ? "is damaged" : "is not a tar");
 }
 
-int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priority, unpack_read *read, void *context,
-               const char *spool, bool names_only, const char *shown, struct monitor *monitor, struct error *err)
+int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priority, unpack_read *read,
+               void *context, const char *spool, bool names_only, const char *shown, struct monitor *monitor,
+               struct error *err)
 {
-    struct unpack unpack = {.tree = tree, .entry = entry, .priority = priority, .read = read, .context = context,
-                            .shown = shown, .monitor = monitor, .names_only = names_only, .err = err};
+    struct unpack unpack = {.tree = tree,
+                            .entry = entry,
+                            .priority = priority,
+                            .read = read,
+                            .context = context,
+                            .shown = shown,
+                            .monitor = monitor,
+                            .names_only = names_only,
+                            .err = err};
     struct charset charset;
     if (charset_enter(&charset, err) < 0)
         return -1;
     unpack.buffer = mem_alloc(READ_BUFFER);
-    int status = (!names_only && open_spool(&unpack, spool) < 0) || open_archive(&unpack) < 0 ? -1 : add_members(&unpack);
+    int status = (!names_only && open_spool(&unpack, spool) < 0) || open_archive(&unpack) < 0
+                     ? -1
+                     : add_members(&unpack);
     archive_read_free(unpack.archive);
     free(unpack.buffer);
     charset_leave(&charset);

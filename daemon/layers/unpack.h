@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tars as sources: a stream of any usual compression is read once, member by member; contents go to a spool, an unlinked
-// file, names and attributes to the tree, where they are merged like everything else. The door of libarchive for reading.
-// Nothing that is read can name a path outside of `to`: names are checked, links are text, hard links must lead to an
-// earlier file of the same tar. What is unpacked has a limit.
+// Tars as sources: a stream of any usual compression is read once, member by member; contents go to a spool,
+// an unlinked file, names and attributes to the tree, where they are merged like everything else. The door of
+// libarchive for reading. Nothing that is read can name a path outside of `to`: names are checked, links are
+// text, hard links must lead to an earlier file of the same tar. What is unpacked has a limit.
 #pragma once
 
 #include <stddef.h>
@@ -21,8 +21,10 @@ enum { UNPACK_MEMBERS_MAX = 1 << 20 };
 // Where the bytes come from; 0 at the end, −1 with err.
 typedef ssize_t unpack_read(void *context, void *buffer, size_t len, struct error *err);
 
-// Adds the members beneath entry->to with the given priority. spool: directory for the spool if the tree has none yet;
-// NULL: $TMPDIR or /var/tmp. names_only: contents are passed over and nothing is spooled. shown: the tar, for problems. ERR_UNSUPPORTED_FILE names the member at fault,
-// ERR_TOO_LARGE, ERR_NO_SPACE, ERR_CANCELLED.
-int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priority, unpack_read *read, void *context,
-               const char *spool, bool names_only, const char *shown, struct monitor *monitor, struct error *err);
+// Adds the members beneath entry->to with the given priority. spool: directory for the spool if the tree has
+// none yet; NULL: $TMPDIR or /var/tmp. names_only: contents are passed over and nothing is spooled. shown:
+// the tar, for problems. ERR_UNSUPPORTED_FILE names the member at fault, ERR_TOO_LARGE, ERR_NO_SPACE,
+// ERR_CANCELLED.
+int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priority, unpack_read *read,
+               void *context, const char *spool, bool names_only, const char *shown, struct monitor *monitor,
+               struct error *err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tar of a user may hold files, directories and links, whose names stay inside; an existing layer may hold what a layer may:
-// whiteouts, devices, and hard links to files of the layers below it.
+// A tar of a user may hold files, directories and links, whose names stay inside; an existing layer may hold
+// what a layer may: whiteouts, devices, and hard links to files of the layers below it.
 #include "layers/unpack_member.h"
 
 #include <string.h>
@@ -29,7 +29,8 @@ static int fail_member(struct unpack *unpack, const char *path, const char *what
     return error_set(unpack->err, ERR_UNSUPPORTED_FILE, "the member \"%s\" of %s %s", member, quoted, what);
 }
 
-// --- names ---------------------------------------------------------------------------------------------------------
+// --- names
+// ---------------------------------------------------------------------------------------------------------
 
 static const char *component_fault(const char *name, size_t len, bool layer)
 {
@@ -65,9 +66,11 @@ static char *path_in_image(const struct unpack *unpack, const char *name)
     return mem_printf("%s/%s", unpack->entry->to, name);
 }
 
-// --- attributes ----------------------------------------------------------------------------------------------------
+// --- attributes
+// ----------------------------------------------------------------------------------------------------
 
-// Listed by the entry (of a layer: all), and not there yet: some tars say each attribute twice, in two dialects.
+// Listed by the entry (of a layer: all), and not there yet: some tars say each attribute twice, in two
+// dialects.
 static bool is_wanted(const struct layer_entry *entry, const struct xattrs *have, const char *name)
 {
     for (size_t i = 0; i < have->n; i++)
@@ -105,7 +108,8 @@ static void take_xattrs(struct unpack *unpack, struct archive_entry *member, str
     }
 }
 
-static struct tree_member *make_member(struct unpack *unpack, struct archive_entry *member, const char *target)
+static struct tree_member *make_member(struct unpack *unpack, struct archive_entry *member,
+                                       const char *target)
 {
     size_t len = target ? strlen(target) + 1 : 1;
     struct tree_member *made = tree_alloc(unpack->tree, sizeof(*made) + len);
@@ -122,9 +126,11 @@ static struct tree_member *make_member(struct unpack *unpack, struct archive_ent
     return made;
 }
 
-// --- kinds ---------------------------------------------------------------------------------------------------------
+// --- kinds
+// ---------------------------------------------------------------------------------------------------------
 
-static int add_op(struct unpack *unpack, const char *path, enum tree_kind kind, const struct tree_member *member)
+static int add_op(struct unpack *unpack, const char *path, enum tree_kind kind,
+                  const struct tree_member *member)
 {
     if (tree_blocked(unpack->tree, path, unpack->priority, kind == TREE_DIRECTORY))
         return fail_member(unpack, path, "lies below a member that is no directory");
@@ -144,7 +150,8 @@ static int add_file(struct unpack *unpack, const char *path, struct archive_entr
 static int add_link(struct unpack *unpack, const char *path, struct archive_entry *member)
 {
     const char *target = archive_entry_symlink_utf8(member);
-    if (!target || *target == '\0' || strlen(target) > WALK_PATH_MAX || !str_utf8_valid(target, strlen(target)))
+    if (!target || *target == '\0' || strlen(target) > WALK_PATH_MAX ||
+        !str_utf8_valid(target, strlen(target)))
         return fail_member(unpack, path, "is a link whose text is empty, too long or not UTF-8");
     return add_op(unpack, path, TREE_SYMLINK, make_member(unpack, member, target));
 }
@@ -171,7 +178,8 @@ static int add_hard_link(struct unpack *unpack, const char *path, const char *ta
     return add_op(unpack, path, TREE_FILE, earlier);
 }
 
-// A whiteout removes what layers below have, not what this one has: it gets the priority before that of the files.
+// A whiteout removes what layers below have, not what this one has: it gets the priority before that of the
+// files.
 static int add_whiteout(struct unpack *unpack, const char *folder, const char *name)
 {
     if (strcmp(name, OPAQUE) != 0) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One member of a tar or of an existing layer: judged by its name and kind, and put into the tree. For layers/unpack only.
+// One member of a tar or of an existing layer: judged by its name and kind, and put into the tree. For
+// layers/unpack only.
 #pragma once
 
 #include <archive.h>

@@ -78,8 +78,9 @@ static int count(struct stream *stream, size_t len)
     if (stream->made <= UNPACK_RATIO_FREE ||
         (stream->made <= UNPACK_BYTES_MAX && stream->made / UNPACK_RATIO_MAX <= stream->read))
         return 0;
-    return error_set(stream->err, ERR_TOO_LARGE, "the layer %s holds more than the limit: %lld bytes came out of %lld",
-                     stream->shown, (long long)stream->made, (long long)stream->read);
+    return error_set(stream->err, ERR_TOO_LARGE,
+                     "the layer %s holds more than the limit: %lld bytes came out of %lld", stream->shown,
+                     (long long)stream->made, (long long)stream->read);
 }
 
 static int pump(struct stream *stream, unpack_stream_take *take, void *context)
@@ -120,7 +121,8 @@ static int read_entries(struct stream *stream, int64_t *ret_entries)
 {
     struct archive_entry *entry;
     int status;
-    while ((status = archive_read_next_header(stream->archive, &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
+    while ((status = archive_read_next_header(stream->archive, &entry)) == ARCHIVE_OK ||
+           status == ARCHIVE_WARN) {
         ++*ret_entries;
         if (monitor_check(stream->monitor, stream->err))
             return -1;

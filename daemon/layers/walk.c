@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For each name of the topmost frame the candidates are gathered and layers/choice decides: a directory becomes the next
-// frame, anything else is visited. Called by the pack and the fingerprint on one worker.
+// For each name of the topmost frame the candidates are gathered and layers/choice decides: a directory
+// becomes the next frame, anything else is visited. Called by the pack and the fingerprint on one worker.
 #include "layers/walk.h"
 
 #include <dirent.h>
@@ -44,7 +44,8 @@ static int find_type(struct walker *walker, const struct origin *origin, uint8_t
 }
 
 // A link that is followed: what it leads to inside the build root stands in its place.
-static int follow(struct walker *walker, const struct origin *origin, struct candidate *made, struct error *err)
+static int follow(struct walker *walker, const struct origin *origin, struct candidate *made,
+                  struct error *err)
 {
     struct stat st;
     const char *shown = walker_show(walker, origin);
@@ -56,7 +57,8 @@ static int follow(struct walker *walker, const struct origin *origin, struct can
     for (size_t i = 0; made->directory && i < walker->n_frames; i++)
         for (size_t j = 0; j < walker->frames[i].n_origins; j++) {
             const struct origin *above = &walker->frames[i].origins[j];
-            if (!above->node && above->priority == origin->priority && above->dev == st.st_dev && above->ino == st.st_ino)
+            if (!above->node && above->priority == origin->priority && above->dev == st.st_dev &&
+                above->ino == st.st_ino)
                 return follow_fail(shown, "leads back to a directory above it", err);
         }
     if (made->directory && origin->followed >= WALKER_FOLLOW_MAX)
@@ -64,8 +66,8 @@ static int follow(struct walker *walker, const struct origin *origin, struct can
     return 0;
 }
 
-static int add_disk_candidate(struct walker *walker, const struct frame *frame, const struct source_name *name,
-                              struct error *err)
+static int add_disk_candidate(struct walker *walker, const struct frame *frame,
+                              const struct source_name *name, struct error *err)
 {
     const struct origin *origin = &frame->origins[name->origin];
     uint8_t type = name->type;
@@ -77,7 +79,8 @@ static int add_disk_candidate(struct walker *walker, const struct frame *frame, 
     if (hidden && ((type != DT_DIR && !links) || !ignore_reaches_below(origin->ignore, below)))
         return 0;
     const char *shown = walker_show(walker, origin);
-    if (check_name(frame->names.text + name->offset, shown, err) < 0 || source_check_kind(DTTOIF(type), shown, err) < 0)
+    if (check_name(frame->names.text + name->offset, shown, err) < 0 ||
+        source_check_kind(DTTOIF(type), shown, err) < 0)
         return -1;
     struct candidate *made = candidates_add(&walker->candidates);
     made->priority = origin->priority;
@@ -89,7 +92,8 @@ static int add_disk_candidate(struct walker *walker, const struct frame *frame, 
 }
 
 // All that the origins have for the name at `first`; *ret_end is the next other name.
-static int gather(struct walker *walker, struct frame *frame, size_t first, size_t *ret_end, struct error *err)
+static int gather(struct walker *walker, struct frame *frame, size_t first, size_t *ret_end,
+                  struct error *err)
 {
     const char *text = frame->names.text;
     const struct source_name *items = frame->names.items;
@@ -100,7 +104,8 @@ static int gather(struct walker *walker, struct frame *frame, size_t first, size
     do {
         const struct origin *origin = &frame->origins[items[i].origin];
         if (origin->node)
-            candidates_add_node(&walker->candidates, tree_find(walker->tree, origin->node, text + items[i].offset),
+            candidates_add_node(&walker->candidates,
+                                tree_find(walker->tree, origin->node, text + items[i].offset),
                                 items[i].origin, frame->floor);
         else if (add_disk_candidate(walker, frame, &items[i], err) < 0)
             return -1;
@@ -165,8 +170,8 @@ static int open_source(struct walker *walker, const struct tree_op *op, struct o
     return source_check_filesystem(made->fd, &made->remote, op->entry->from, err);
 }
 
-static int open_subdirectory(struct walker *walker, struct candidate *candidate, struct origin *made, struct stat *st,
-                             struct error *err)
+static int open_subdirectory(struct walker *walker, struct candidate *candidate, struct origin *made,
+                             struct stat *st, struct error *err)
 {
     const struct origin *parent = &walker_top(walker)->origins[candidate->origin];
     const char *shown = walker_show(walker, parent);
@@ -200,7 +205,8 @@ static int open_candidate(struct walker *walker, struct candidate *candidate, co
         return 0;
     struct stat st;
     struct origin *made = add_origin(opening);
-    if ((op ? open_source(walker, op, made, &st, err) : open_subdirectory(walker, candidate, made, &st, err)) < 0)
+    if ((op ? open_source(walker, op, made, &st, err)
+            : open_subdirectory(walker, candidate, made, &st, err)) < 0)
         return -1;
     if (candidate != choice->attributes)
         return 0;
@@ -213,7 +219,8 @@ static int open_candidate(struct walker *walker, struct candidate *candidate, co
 
 static int visit_whiteouts(struct walker *walker, struct error *err);
 
-// --- parts ---------------------------------------------------------------------------------------------------------
+// --- parts
+// ---------------------------------------------------------------------------------------------------------
 
 static const char *last_component(const char *path)
 {
@@ -266,7 +273,8 @@ static int enter(struct walker *walker, const struct choice *choice, struct erro
         return -1;
     frame->gone_below = gone_above || choice->opaque;
     frame->dependency = dependency;
-    if (walk_visit_directory(walker, choice, opening.has_st ? &opening.st : NULL, gone_above || choice->removed, err) < 0)
+    if (walk_visit_directory(walker, choice, opening.has_st ? &opening.st : NULL,
+                             gone_above || choice->removed, err) < 0)
         return -1;
     if (walker->spec->drop_whiteouts || !wants(walker, true))
         return 0;
@@ -283,7 +291,8 @@ static bool is_delete(const struct choice *choice)
 static bool has_delete(struct walker *walker, const struct frame *frame, const struct source_name *name)
 {
     const struct tree_node *parent = frame->origins[name->origin].node;
-    const struct tree_node *node = parent ? tree_find(walker->tree, parent, frame->names.text + name->offset) : NULL;
+    const struct tree_node *node =
+        parent ? tree_find(walker->tree, parent, frame->names.text + name->offset) : NULL;
     for (const struct tree_op *op = node ? node->ops : NULL; op; op = op->next)
         if (op->kind == TREE_DELETE)
             return true;
@@ -323,7 +332,9 @@ static int step(struct walker *walker, struct error *err)
         return -1;
     choice_make(&walker->candidates, &choice);
     if (choice.directory)
-        return walker->spec->part == LAYER_APPLICATION && is_dependency_directory(walker) ? 0 : enter(walker, &choice, err);
+        return walker->spec->part == LAYER_APPLICATION && is_dependency_directory(walker)
+                   ? 0
+                   : enter(walker, &choice, err);
     if (!choice.file || is_delete(&choice) || !wants(walker, is_dependency_file(walker)))
         return 0;
     return walk_visit_file(walker, choice.file, err);
@@ -344,8 +355,9 @@ static int run(struct walker *walker, struct error *err)
     return 0;
 }
 
-int walk_run(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, enum walk_flags flags,
-             struct monitor *monitor, walk_visit *visit, void *context, struct error *err)
+int walk_run(const struct layer_spec *spec, struct tree *tree, const struct roots *roots,
+             enum walk_flags flags, struct monitor *monitor, walk_visit *visit, void *context,
+             struct error *err)
 {
     struct walker *walker = mem_new(struct walker);
     walker->tree = tree;

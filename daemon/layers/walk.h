@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The walk: everything a spec names, merged into one tree of the image and visited in one fixed order – a directory
-// before what it holds, names of one directory in byte order, whiteouts of a directory first. Of several sources for one
-// path the later entry wins; directories of one path become one. Memory is the names of the directories on the way down,
-// so it does not grow with the tree. Used by the pack (which reads the files) and by the fingerprint (which does not).
+// The walk: everything a spec names, merged into one tree of the image and visited in one fixed order – a
+// directory before what it holds, names of one directory in byte order, whiteouts of a directory first. Of
+// several sources for one path the later entry wins; directories of one path become one. Memory is the names
+// of the directories on the way down, so it does not grow with the tree. Used by the pack (which reads the
+// files) and by the fingerprint (which does not).
 #pragma once
 
 #include <stdbool.h>
@@ -33,18 +34,20 @@ struct walk_item {
     const void *data;                 // an inline file's bytes
     const struct tree_member *member; // of a tar, else NULL
     const struct xattrs *xattrs;      // the listed extended attributes that it has (WALK_READ)
-    int fd;                           // a file on disk, open at its start (WALK_READ), or the spool of a tar; else −1
-    const struct stat *st;            // of the file on disk; NULL if it is none
-    bool dependency;                  // belongs to LAYER_DEPENDENCIES
-    bool lazy;                        // a directory that has an entry only because of what is below it
-    bool slow_clock;                  // st's time stamps come from another machine
-    const char *shown;                // where it came from, for problems
+    int fd;                // a file on disk, open at its start (WALK_READ), or the spool of a tar; else −1
+    const struct stat *st; // of the file on disk; NULL if it is none
+    bool dependency;       // belongs to LAYER_DEPENDENCIES
+    bool lazy;             // a directory that has an entry only because of what is below it
+    bool slow_clock;       // st's time stamps come from another machine
+    const char *shown;     // where it came from, for problems
 };
 
 enum walk_flags { WALK_READ = 1 }; // open files; else only ask for their state
 
 typedef int walk_visit(void *context, const struct walk_item *item, struct error *err);
 
-// Visits what belongs to spec->part. Blocks. Stops at the first error, of the walk or of the visitor. Looks at the monitor between entries.
-int walk_run(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, enum walk_flags flags,
-             struct monitor *monitor, walk_visit *visit, void *context, struct error *err);
+// Visits what belongs to spec->part. Blocks. Stops at the first error, of the walk or of the visitor. Looks
+// at the monitor between entries.
+int walk_run(const struct layer_spec *spec, struct tree *tree, const struct roots *roots,
+             enum walk_flags flags, struct monitor *monitor, walk_visit *visit, void *context,
+             struct error *err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Each kind of thing that can stand at a path has one small function here. The walker's path names it; an item lives on
-// the stack for the length of the visitor's call.
+// Each kind of thing that can stand at a path has one small function here. The walker's path names it; an
+// item lives on the stack for the length of the visitor's call.
 #include "layers/walk_visit.h"
 
 #include <dirent.h>
@@ -46,7 +46,8 @@ static int visit(struct walker *walker, struct walk_item *item, struct error *er
 }
 
 // A member of an existing layer keeps what it has.
-static void keep_all(const struct layer_entry *entry, const struct tree_member *member, struct walk_item *item)
+static void keep_all(const struct layer_entry *entry, const struct tree_member *member,
+                     struct walk_item *item)
 {
     item->entry = entry;
     item->mode = member->mode & 07777;
@@ -70,13 +71,14 @@ static void apply_rules(const struct walker *walker, const struct layer_entry *e
     item->mtime_s = entry->has_mtime ? entry->mtime_s : walker->spec->mtime_s;
 }
 
-// --- names on disk -------------------------------------------------------------------------------------------------
+// --- names on disk
+// -------------------------------------------------------------------------------------------------
 
 static int visit_opened(struct walker *walker, const struct layer_entry *entry, int fd, const struct stat *st,
                         bool remote, const char *shown, struct error *err)
 {
-    struct walk_item item = {.kind = WALK_FILE, .fd = fd, .st = st, .size = st->st_size, .slow_clock = remote,
-                             .shown = shown};
+    struct walk_item item = {
+        .kind = WALK_FILE, .fd = fd, .st = st, .size = st->st_size, .slow_clock = remote, .shown = shown};
     apply_rules(walker, entry, st->st_mode, &item);
     CLEANUP(xattrs_clear) struct xattrs xattrs = {0};
     if (fd >= 0 && xattrs_read(&xattrs, entry, fd, shown, err) < 0)
@@ -86,7 +88,8 @@ static int visit_opened(struct walker *walker, const struct layer_entry *entry, 
 }
 
 // A file may be a mount of its own.
-static int check_device(const struct origin *origin, int fd, const struct stat *st, const char *shown, struct error *err)
+static int check_device(const struct origin *origin, int fd, const struct stat *st, const char *shown,
+                        struct error *err)
 {
     bool remote;
     return st->st_dev == origin->dev ? 0 : source_check_filesystem(fd, &remote, shown, err);
@@ -110,7 +113,8 @@ static int visit_followed(struct walker *walker, const struct origin *origin, in
         return source_fail(err, errno, "reading", shown);
     if (check_device(origin, fd, &st, shown, err) < 0)
         return -1;
-    return visit_opened(walker, origin->entry, walker->flags & WALK_READ ? fd : -1, &st, origin->remote, shown, err);
+    return visit_opened(walker, origin->entry, walker->flags & WALK_READ ? fd : -1, &st, origin->remote,
+                        shown, err);
 }
 
 static int stat_disk_file(struct walker *walker, const struct origin *origin, struct error *err)
@@ -155,14 +159,19 @@ static int visit_source_file(struct walker *walker, const struct tree_op *op, st
     return visit_opened(walker, op->entry, walker->flags & WALK_READ ? fd : -1, &st, remote, from, err);
 }
 
-// --- paths of the spec ---------------------------------------------------------------------------------------------
+// --- paths of the spec
+// ---------------------------------------------------------------------------------------------
 
 static int visit_inline_file(struct walker *walker, const struct tree_op *op, struct error *err)
 {
     const struct layer_entry *entry = op->entry;
     const struct tree_member *member = op->member;
-    struct walk_item item = {.kind = WALK_FILE, .fd = -1, .data = entry->data, .size = (int64_t)entry->data_len,
-                             .member = member, .shown = entry->to};
+    struct walk_item item = {.kind = WALK_FILE,
+                             .fd = -1,
+                             .data = entry->data,
+                             .size = (int64_t)entry->data_len,
+                             .member = member,
+                             .shown = entry->to};
     if (member) {
         item.data = NULL;
         item.size = member->size;
@@ -175,7 +184,10 @@ static int visit_inline_file(struct walker *walker, const struct tree_op *op, st
 
 static int visit_inline_link(struct walker *walker, const struct tree_op *op, struct error *err)
 {
-    struct walk_item item = {.kind = WALK_SYMLINK, .fd = -1, .shown = op->entry->to, .member = op->member,
+    struct walk_item item = {.kind = WALK_SYMLINK,
+                             .fd = -1,
+                             .shown = op->entry->to,
+                             .member = op->member,
                              .target = op->member ? op->member->target : op->entry->target};
     if (op->member)
         item.xattrs = &op->member->xattrs;
@@ -185,7 +197,10 @@ static int visit_inline_link(struct walker *walker, const struct tree_op *op, st
 
 static int visit_special(struct walker *walker, const struct tree_op *op, struct error *err)
 {
-    struct walk_item item = {.kind = WALK_SPECIAL, .fd = -1, .shown = op->entry->to, .member = op->member,
+    struct walk_item item = {.kind = WALK_SPECIAL,
+                             .fd = -1,
+                             .shown = op->entry->to,
+                             .member = op->member,
                              .xattrs = &op->member->xattrs};
     apply_rules(walker, op->entry, 0, &item);
     return visit(walker, &item, err);
@@ -193,7 +208,8 @@ static int visit_special(struct walker *walker, const struct tree_op *op, struct
 
 static void marker(const struct walker *walker, enum walk_kind kind, struct walk_item *ret)
 {
-    *ret = (struct walk_item){.kind = kind, .fd = -1, .mode = 0644, .mtime_s = walker->spec->mtime_s, .shown = ""};
+    *ret = (struct walk_item){
+        .kind = kind, .fd = -1, .mode = 0644, .mtime_s = walker->spec->mtime_s, .shown = ""};
 }
 
 // The name becomes ".wh.name" for the length of the visit (OCI image-spec, layer.md "Whiteouts").
@@ -249,10 +265,12 @@ int walk_visit_file(struct walker *walker, const struct candidate *candidate, st
         return visit_followed(walker, origin, candidate->fd, err);
     if (candidate->type == DT_LNK)
         return visit_disk_link(walker, origin, err);
-    return walker->flags & WALK_READ ? visit_disk_file(walker, origin, err) : stat_disk_file(walker, origin, err);
+    return walker->flags & WALK_READ ? visit_disk_file(walker, origin, err)
+                                     : stat_disk_file(walker, origin, err);
 }
 
-// --- directories ---------------------------------------------------------------------------------------------------
+// --- directories
+// ---------------------------------------------------------------------------------------------------
 
 static enum layer_below_kind look_below(const struct walker *walker, bool gone, struct layer_below_node *ret)
 {
@@ -262,13 +280,16 @@ static enum layer_below_kind look_below(const struct walker *walker, bool gone, 
     return below ? below->lookup(below, walker->path, ret) : LAYER_BELOW_UNKNOWN;
 }
 
-static int refuse_link_below(const struct walker *walker, const struct layer_below_node *node, struct error *err)
+static int refuse_link_below(const struct walker *walker, const struct layer_below_node *node,
+                             struct error *err)
 {
     AUTO_FREE char *path = str_quote(walker->path, 512);
     AUTO_FREE char *target = str_quote(node->target ? node->target : "?", 512);
-    error_set(err, ERR_CONFLICT, "/%s is a symbolic link to %s in the image below; a directory would replace it", path,
-              target);
-    error_hint(err, "Put the files where the link leads, or remove it first with {\"type\": \"delete\", \"path\": \"/%s\"}.",
+    error_set(err, ERR_CONFLICT,
+              "/%s is a symbolic link to %s in the image below; a directory would replace it", path, target);
+    error_hint(err,
+               "Put the files where the link leads, or remove it first with {\"type\": \"delete\", \"path\": "
+               "\"/%s\"}.",
                path);
     return -1;
 }
@@ -291,7 +312,8 @@ static bool describe(const struct walker *walker, const struct candidate *source
         return kind == LAYER_BELOW_ABSENT || kind == LAYER_BELOW_OTHER;
     }
     const struct tree_op *op = source->op;
-    const struct layer_entry *entry = op ? op->entry : walker->frames[walker->n_frames - 2].origins[source->origin].entry;
+    const struct layer_entry *entry =
+        op ? op->entry : walker->frames[walker->n_frames - 2].origins[source->origin].entry;
     item->member = op ? op->member : NULL;
     if (item->member)
         item->xattrs = &item->member->xattrs;

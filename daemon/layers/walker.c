@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames near the root keep their directories open and open what is below relative to them; deeper ones borrow the
-// descriptor of the last that did, so the number of descriptors is bounded and that of levels is by the length of a path.
+// Frames near the root keep their directories open and open what is below relative to them; deeper ones
+// borrow the descriptor of the last that did, so the number of descriptors is bounded and that of levels is
+// by the length of a path.
 #include "layers/walker.h"
 
 #include <dirent.h>
@@ -62,8 +63,8 @@ int walker_set_name(struct walker *walker, const struct frame *frame, const char
     walker->path[frame->path_len] = '\0';
     if (at + len > WALK_PATH_MAX) {
         AUTO_FREE char *quoted = str_quote(walker->path, 256);
-        return error_set(err, ERR_UNSUPPORTED_FILE, "a path below %s would be longer than %d bytes in the image", quoted,
-                         WALK_PATH_MAX);
+        return error_set(err, ERR_UNSUPPORTED_FILE,
+                         "a path below %s would be longer than %d bytes in the image", quoted, WALK_PATH_MAX);
     }
     if (at > 0)
         walker->path[at - 1] = '/';
@@ -99,7 +100,8 @@ static int compare_names(const void *a, const void *b, void *text)
     return order != 0 ? order : (left->origin > right->origin) - (left->origin < right->origin);
 }
 
-static int read_ignore_file(struct walker *walker, const struct origin *origin, const char *name, struct error *err)
+static int read_ignore_file(struct walker *walker, const struct origin *origin, const char *name,
+                            struct error *err)
 {
     struct stat st;
     AUTO_FREE char *shown = mem_printf("%s/%s", walker_show(walker, origin), name);
@@ -125,8 +127,8 @@ static int read_ignore_files(struct walker *walker, const struct origin *origin,
     return 0;
 }
 
-static int list_origin(struct walker *walker, const struct origin *origin, uint32_t index, struct source_names *names,
-                       struct error *err)
+static int list_origin(struct walker *walker, const struct origin *origin, uint32_t index,
+                       struct source_names *names, struct error *err)
 {
     size_t first = names->n_items;
     if (!origin->node)
@@ -135,7 +137,8 @@ static int list_origin(struct walker *walker, const struct origin *origin, uint3
                    : read_ignore_files(walker, origin, index, names, first, err);
     for (const struct tree_node *child = origin->node->first_child; child; child = child->next_sibling)
         if (source_names_add(names, child->name, index, DT_UNKNOWN) < 0)
-            return error_set(err, ERR_TOO_LARGE, "a directory of the layer has more than %d names", SOURCE_NAMES_MAX);
+            return error_set(err, ERR_TOO_LARGE, "a directory of the layer has more than %d names",
+                             SOURCE_NAMES_MAX);
     return 0;
 }
 

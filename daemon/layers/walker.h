@@ -24,7 +24,7 @@ struct origin {
     struct tree_node *node;
     const struct layer_entry *entry;
     size_t priority;
-    int fd;       // of the directory, or of one above it that `rel` counts from
+    int fd; // of the directory, or of one above it that `rel` counts from
     bool owns_fd;
     size_t rel;   // what is opened beneath fd begins here in the walker's path
     size_t mount; // the path below the entry's `from` begins here in the walker's path
@@ -43,12 +43,12 @@ struct frame {
     struct source_names names; // of all origins, sorted
     size_t next;               // the first name not looked at
     size_t path_len;
-    size_t floor;              // what has a lower priority is hidden
-    bool pending;              // its own entry is written as soon as something below it is
-    bool dependency;           // and all below it: belongs to LAYER_DEPENDENCIES
-    bool gone_below;           // nothing of the image below shows through in it
-    struct walk_item item;     // its own entry
-    struct xattrs xattrs;      // of its own entry
+    size_t floor;          // what has a lower priority is hidden
+    bool pending;          // its own entry is written as soon as something below it is
+    bool dependency;       // and all below it: belongs to LAYER_DEPENDENCIES
+    bool gone_below;       // nothing of the image below shows through in it
+    struct walk_item item; // its own entry
+    struct xattrs xattrs;  // of its own entry
 };
 
 struct walker {
@@ -78,8 +78,8 @@ int walker_set_name(struct walker *walker, const struct frame *frame, const char
 const char *walker_below(const struct walker *walker, const struct origin *origin);
 // The path on disk of what the walker's path names; valid until the next call.
 const char *walker_show(struct walker *walker, const struct origin *origin);
-// A new frame for the directory at the walker's path. The origins are taken over, even on failure; each open one of
-// them is listed, together with the children of the nodes. The frame's item is the caller's to fill.
+// A new frame for the directory at the walker's path. The origins are taken over, even on failure; each open
+// one of them is listed, together with the children of the nodes. The frame's item is the caller's to fill.
 struct frame *walker_push(struct walker *walker, struct origin *origins, size_t n_origins, size_t floor,
                           struct error *err);
 void walker_pop(struct walker *walker);

@@ -26,7 +26,8 @@ void xattrs_clear(struct xattrs *xattrs)
     *xattrs = (struct xattrs){0};
 }
 
-int xattrs_read(struct xattrs *ret, const struct layer_entry *entry, int fd, const char *shown, struct error *err)
+int xattrs_read(struct xattrs *ret, const struct layer_entry *entry, int fd, const char *shown,
+                struct error *err)
 {
     if (entry->n_xattrs == 0)
         return 0;

@@ -22,6 +22,7 @@ struct xattrs {
 };
 
 // Reads the listed ones of an open file. A file system without attributes has none.
-int xattrs_read(struct xattrs *ret, const struct layer_entry *entry, int fd, const char *shown, struct error *err);
+int xattrs_read(struct xattrs *ret, const struct layer_entry *entry, int fd, const char *shown,
+                struct error *err);
 void xattrs_add(struct xattrs *xattrs, const char *name, const void *value, size_t len); // copies
 void xattrs_clear(struct xattrs *xattrs);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Compresses a file block by block with each engine and prints a digest for each: run natively and under qemu-user with
-// several CPU models, the digests must be the same (tests/bench/engine_cpus).
+// Compresses a file block by block with each engine and prints a digest for each: run natively and under
+// qemu-user with several CPU models, the digests must be the same (tests/bench/engine_cpus).
 //
 //     engine_digest FILE
 #include <stdio.h>
@@ -14,7 +14,8 @@
 
 enum { FILE_MAX = 1 << 30 };
 
-static int digest_engine(const char *bytes, size_t len, enum layer_algorithm algorithm, int level, struct error *err)
+static int digest_engine(const char *bytes, size_t len, enum layer_algorithm algorithm, int level,
+                         struct error *err)
 {
     size_t max = compress_block_max(algorithm);
     struct compressor *compressor = compressor_new();

@@ -2,10 +2,12 @@
 //
 // Packs a directory into a layer and says how long it took: the pipeline without any registry.
 //
-//     layer_bench DIRECTORY [--lanes N] [--runs N] [--algorithm gzip|zstd|none|estargz] [--small|--level N] [--out FILE]
+//     layer_bench DIRECTORY [--lanes N] [--runs N] [--algorithm gzip|zstd|none|estargz] [--small|--level N]
+//     [--out FILE]
 //                 [--fingerprint] [--reuse]
 //
-// --reuse (with --out): every run after the first takes unchanged blocks from the blob before it; change a file meanwhile.
+// --reuse (with --out): every run after the first takes unchanged blocks from the blob before it; change a
+// file meanwhile.
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -100,27 +102,42 @@ static int parse(int argc, char **argv, struct options *options)
 {
     static const char *const algorithms[] = {"gzip", "zstd", "none", "estargz"};
     static const struct option known[] = {
-        {"lanes", 1, NULL, 'l'}, {"runs", 1, NULL, 'r'},  {"algorithm", 1, NULL, 'a'},  {"small", 0, NULL, 's'},
-        {"level", 1, NULL, 'L'}, {"out", 1, NULL, 'o'},   {"fingerprint", 0, NULL, 'f'},
-        {"reuse", 0, NULL, 'R'}, {0}};
+        {"lanes", 1, NULL, 'l'},       {"runs", 1, NULL, 'r'},  {"algorithm", 1, NULL, 'a'},
+        {"small", 0, NULL, 's'},       {"level", 1, NULL, 'L'}, {"out", 1, NULL, 'o'},
+        {"fingerprint", 0, NULL, 'f'}, {"reuse", 0, NULL, 'R'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         int64_t value = 0;
         if (strchr("lrL", c) && !str_to_int64(optarg, 0, 10000, &value))
             return -1;
         switch (c) {
-        case 'l': options->lanes = (size_t)value; break;
-        case 'r': options->runs = (int)value; break;
-        case 'L': options->level = (int)value; break;
-        case 's': options->level = LAYER_LEVEL_SMALL; break;
-        case 'o': options->out = optarg; break;
-        case 'f': options->fingerprint = true; break;
-        case 'R': options->reuse = true; break;
+        case 'l':
+            options->lanes = (size_t)value;
+            break;
+        case 'r':
+            options->runs = (int)value;
+            break;
+        case 'L':
+            options->level = (int)value;
+            break;
+        case 's':
+            options->level = LAYER_LEVEL_SMALL;
+            break;
+        case 'o':
+            options->out = optarg;
+            break;
+        case 'f':
+            options->fingerprint = true;
+            break;
+        case 'R':
+            options->reuse = true;
+            break;
         case 'a':
             for (int i = 0; i < 4; i++)
                 if (strcmp(algorithms[i], optarg) == 0)
                     options->algorithm = (enum layer_algorithm)i;
             break;
-        default: return -1;
+        default:
+            return -1;
         }
     }
     options->directory = argv[optind];
@@ -163,11 +180,12 @@ static int run_once(const struct options *options, struct layer_spec *spec, cons
     pthread_join(watcher, NULL);
     close(file.fd);
     if (status == 0)
-        printf("%.3f s wall, %.3f s cpu, wall/(cpu/lanes) %.2f, peak RssAnon %ld KiB, %lld entries, tar %lld, blob %lld, "
+        printf("%.3f s wall, %.3f s cpu, wall/(cpu/lanes) %.2f, peak RssAnon %ld KiB, %lld entries, tar "
+               "%lld, blob %lld, "
                "%lld of %lld blocks reused, %s\n",
-               wall, cpu, wall * (double)lanes_count(lanes) / cpu, atomic_load(&peak_kib), (long long)result.files,
-               (long long)result.tar_size, (long long)result.size, (long long)result.blocks_reused,
-               (long long)result.blocks, result.digest.text);
+               wall, cpu, wall * (double)lanes_count(lanes) / cpu, atomic_load(&peak_kib),
+               (long long)result.files, (long long)result.tar_size, (long long)result.size,
+               (long long)result.blocks_reused, (long long)result.blocks, result.digest.text);
     if (status == 0 && options->reuse)
         keep(options, spec, &result);
     layer_result_clear(&result);
@@ -189,7 +207,8 @@ int main(int argc, char **argv)
 {
     struct options options = {.runs = 5, .level = LAYER_LEVEL_FAST};
     if (parse(argc, argv, &options) < 0) {
-        fprintf(stderr, "usage: layer_bench DIRECTORY [--lanes N] [--runs N] [--algorithm A] [--small|--level N] [--out FILE] "
+        fprintf(stderr, "usage: layer_bench DIRECTORY [--lanes N] [--runs N] [--algorithm A] "
+                        "[--small|--level N] [--out FILE] "
                         "[--fingerprint]\n");
         return 2;
     }
@@ -198,7 +217,10 @@ int main(int argc, char **argv)
     struct roots *roots = roots_new("build root", "--build-root");
     struct lanes *lanes = lanes_new(options.lanes, &err);
     struct layer_entry entry = {.type = LAYER_COPY, .from = directory, .to = (char *)"/app"};
-    struct layer_spec spec = {.entries = &entry, .n_entries = 1, .algorithm = options.algorithm, .level = options.level,
+    struct layer_spec spec = {.entries = &entry,
+                              .n_entries = 1,
+                              .algorithm = options.algorithm,
+                              .level = options.level,
                               .index_blocks = options.reuse};
     int status = !directory || !lanes ? -1 : roots_add(roots, directory, &err);
     for (int run = 0; status == 0 && run < options.runs; run++)

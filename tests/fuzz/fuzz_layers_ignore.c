@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ignore matcher. Input: an ignore file, a NUL, a path. Neither may crash or hang it, and a path that is taken in must
-// never lie where ignore_reaches_below said that nothing could come back.
+// The ignore matcher. Input: an ignore file, a NUL, a path. Neither may crash or hang it, and a path that is
+// taken in must never lie where ignore_reaches_below said that nothing could come back.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs a fuzz target over the files of a corpus, and over every beginning of each: what a fuzzer once found stays found.
+// Runs a fuzz target over the files of a corpus, and over every beginning of each: what a fuzzer once found
+// stays found.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static int replay(const char *directory, const char *name)
         return -1;
     }
     for (size_t part = len > PREFIXES_MAX ? len - PREFIXES_MAX : 0; part <= len; part++) {
-        AUTO_FREE char *exact = mem_dup(bytes, part ? part : 1); // so that a sanitizer sees reads beyond the end
+        AUTO_FREE char *exact =
+            mem_dup(bytes, part ? part : 1); // so that a sanitizer sees reads beyond the end
         LLVMFuzzerTestOneInput((const uint8_t *)exact, part);
     }
     return 0;

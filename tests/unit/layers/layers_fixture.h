@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tree under a temporary build root, a spec over it, and the layer that comes out, as a listing of one line per entry:
+// A tree under a temporary build root, a spec over it, and the layer that comes out, as a listing of one line
+// per entry:
 //
 //     d 0755 0:0 0 app/
 //     f 0644 0:0 0 app/x 5 hello
@@ -51,15 +52,17 @@ struct memory_sink {
 static inline int memory_write(struct sink *sink, const void *bytes, size_t len, struct error *err)
 {
     struct memory_sink *memory = (struct memory_sink *)sink;
-    return strbuf_append(memory->buf, bytes, len) < 0 ? error_set(err, ERR_NO_SPACE, "the test's buffer is full") : 0;
+    return strbuf_append(memory->buf, bytes, len) < 0
+               ? error_set(err, ERR_NO_SPACE, "the test's buffer is full")
+               : 0;
 }
 
 static const struct sink_ops MEMORY_SINK = {.write = memory_write};
 
 static inline void fixture_init(struct fixture *fx, size_t lanes)
 {
-    *fx = (struct fixture){.err = ERROR_INIT, .blob = STRBUF_INIT(FIXTURE_BLOB_MAX),
-                           .listing = STRBUF_INIT(16 << 20)};
+    *fx = (struct fixture){
+        .err = ERROR_INIT, .blob = STRBUF_INIT(FIXTURE_BLOB_MAX), .listing = STRBUF_INIT(16 << 20)};
     strcpy(fx->dir, "/tmp/dray-layers-XXXXXX");
     assert_non_null(mkdtemp(fx->dir));
     fx->roots = roots_new("build root", "--build-root");
@@ -97,7 +100,8 @@ static inline void fixture_parents(const struct fixture *fx, const char *path)
     assert_int_equal(file_make_directory(full, 0755, &err), 0);
 }
 
-static inline void fixture_bytes(const struct fixture *fx, const char *path, const void *bytes, size_t len, mode_t mode)
+static inline void fixture_bytes(const struct fixture *fx, const char *path, const void *bytes, size_t len,
+                                 mode_t mode)
 {
     fixture_parents(fx, path);
     AUTO_FREE char *full = fixture_path(fx, path);
@@ -128,8 +132,8 @@ static inline void fixture_directory(const struct fixture *fx, const char *path,
 }
 
 // The texts are copied; from is relative to the fixture's directory.
-static inline struct layer_entry *fixture_entry(struct fixture *fx, enum layer_entry_type type, const char *from,
-                                                const char *to)
+static inline struct layer_entry *fixture_entry(struct fixture *fx, enum layer_entry_type type,
+                                                const char *from, const char *to)
 {
     assert_true(fx->spec.n_entries < FIXTURE_ENTRIES_MAX);
     struct layer_entry *entry = &fx->spec.entries[fx->spec.n_entries];
@@ -181,10 +185,13 @@ static inline void list_entry(struct archive *archive, struct archive_entry *ent
         return;
     }
     unsigned type = archive_entry_filetype(entry);
-    strbuf_printf(listing, "%c %04o %lld:%lld %lld %s", 
-                  type == AE_IFDIR ? 'd' : type == AE_IFLNK ? 'l' : type == AE_IFCHR ? 'c' : 'f',
-                  archive_entry_perm(entry), (long long)archive_entry_uid(entry), (long long)archive_entry_gid(entry),
-                  (long long)archive_entry_mtime(entry), path);
+    strbuf_printf(listing, "%c %04o %lld:%lld %lld %s",
+                  type == AE_IFDIR   ? 'd'
+                  : type == AE_IFLNK ? 'l'
+                  : type == AE_IFCHR ? 'c'
+                                     : 'f',
+                  archive_entry_perm(entry), (long long)archive_entry_uid(entry),
+                  (long long)archive_entry_gid(entry), (long long)archive_entry_mtime(entry), path);
     if (type == AE_IFLNK)
         strbuf_printf(listing, " -> %s", archive_entry_symlink_utf8(entry));
     if (type == AE_IFREG)

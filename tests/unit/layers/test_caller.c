@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading with the rights of the caller. As root: of another user, and only while files are read. As an ordinary user, who
-// cannot become another: a clear refusal.
+// Reading with the rights of the caller. As root: of another user, and only while files are read. As an
+// ordinary user, who cannot become another: a clear refusal.
 #include "layers/layers_fixture.h"
 
 #include <sys/syscall.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The engines: what goes in comes out again, and equal blocks give equal bytes whatever the compressor did before, wherever
-// the block lies and whatever surrounds it.
+// The engines: what goes in comes out again, and equal blocks give equal bytes whatever the compressor did
+// before, wherever the block lies and whatever surrounds it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,8 +18,12 @@
 static const struct {
     enum layer_algorithm algorithm;
     int level;
-} ENGINES[] = {{LAYER_GZIP, LAYER_LEVEL_FAST}, {LAYER_GZIP, LAYER_LEVEL_SMALL}, {LAYER_ZSTD, 1}, {LAYER_ZSTD, 3},
-               {LAYER_ZSTD, 9},                {LAYER_ZSTD, 19}};
+} ENGINES[] = {{LAYER_GZIP, LAYER_LEVEL_FAST},
+               {LAYER_GZIP, LAYER_LEVEL_SMALL},
+               {LAYER_ZSTD, 1},
+               {LAYER_ZSTD, 3},
+               {LAYER_ZSTD, 9},
+               {LAYER_ZSTD, 19}};
 enum { N_ENGINES = sizeof(ENGINES) / sizeof(ENGINES[0]) };
 
 static uint64_t next_random(uint64_t *state)
@@ -62,7 +66,8 @@ static size_t expand_gzip(const uint8_t *in, size_t len, uint8_t *out, size_t ca
     return made;
 }
 
-static size_t expand(enum layer_algorithm algorithm, const uint8_t *in, size_t len, uint8_t *out, size_t capacity)
+static size_t expand(enum layer_algorithm algorithm, const uint8_t *in, size_t len, uint8_t *out,
+                     size_t capacity)
 {
     if (algorithm == LAYER_GZIP)
         return expand_gzip(in, len, out, capacity);
@@ -112,22 +117,23 @@ static void test_nothing_survives(void **state)
             memset(memory, (int)(round * 37), max + COMPRESS_PAD + 256);
             fill(memory + shift, len, 0, 7);
             struct compressor *compressor = round % 3 ? used : fresh;
-            size_t made = compress_block(compressor, ENGINES[e].algorithm, ENGINES[e].level, memory + shift, len,
-                                         round ? out : first, bound, &err);
+            size_t made = compress_block(compressor, ENGINES[e].algorithm, ENGINES[e].level, memory + shift,
+                                         len, round ? out : first, bound, &err);
             if (round == 0)
                 want = made;
             assert_int_equal(made, want);
             assert_memory_equal(first, round ? out : first, made);
             fill(memory, 50000 + round * 1000, (int)round % 4, round); // something else in between
-            compress_block(used, ENGINES[e].algorithm, ENGINES[e].level, memory, 50000 + round * 1000, out, bound, &err);
+            compress_block(used, ENGINES[e].algorithm, ENGINES[e].level, memory, 50000 + round * 1000, out,
+                           bound, &err);
             compressor_free(fresh);
         }
         compressor_free(used);
     }
 }
 
-// Blocks enough that an engine whose bytes depend on the address of its state shows it: ISA-L where it chooses its address
-// itself differs in one of some thousands.
+// Blocks enough that an engine whose bytes depend on the address of its state shows it: ISA-L where it
+// chooses its address itself differs in one of some thousands.
 static void test_addresses_do_not_matter(void **state)
 {
     (void)state;
@@ -140,7 +146,8 @@ static void test_addresses_do_not_matter(void **state)
         fill(in, len, 0, (uint64_t)i);
         memcpy(in + len / 2, in, 40); // something that matches the very beginning
         for (int c = 0; c < 3; c++)
-            made[c] = compress_block(compressors[c], LAYER_GZIP, LAYER_LEVEL_FAST, in, len, out[c], sizeof(out[c]), &err);
+            made[c] = compress_block(compressors[c], LAYER_GZIP, LAYER_LEVEL_FAST, in, len, out[c],
+                                     sizeof(out[c]), &err);
         for (int c = 1; c < 3; c++) {
             assert_int_equal(made[0], made[c]);
             assert_memory_equal(out[0], out[c], made[0]);
@@ -172,7 +179,8 @@ static void test_limits(void **state)
     struct error err = ERROR_INIT;
     struct compressor *compressor = compressor_new();
     uint8_t in[100 + COMPRESS_PAD] = {0}, out[200];
-    assert_int_equal(compress_block(compressor, LAYER_GZIP, LAYER_LEVEL_FAST, in, 100, out, sizeof(out), &err), 0);
+    assert_int_equal(
+        compress_block(compressor, LAYER_GZIP, LAYER_LEVEL_FAST, in, 100, out, sizeof(out), &err), 0);
     assert_int_equal(err.code, ERR_INTERNAL);
     error_clear(&err);
     compressor_free(compressor);

@@ -10,7 +10,8 @@
 // The gzip member at offset, at most `max` bytes of it; members behind it are not touched.
 static char *expand(const struct fixture *fx, int64_t offset, size_t max, size_t *ret_len)
 {
-    z_stream stream = {.next_in = (Bytef *)fx->blob.data + offset, .avail_in = (uInt)(fx->blob.len - (size_t)offset)};
+    z_stream stream = {.next_in = (Bytef *)fx->blob.data + offset,
+                       .avail_in = (uInt)(fx->blob.len - (size_t)offset)};
     char *out = mem_alloc(max + 1);
     assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
     stream.next_out = (Bytef *)out;
@@ -56,8 +57,7 @@ static json_t *find(json_t *table, const char *name)
 {
     size_t i;
     json_t *entry;
-    json_array_foreach(json_object_get(table, "entries"), i, entry)
-    {
+    json_array_foreach(json_object_get(table, "entries"), i, entry) {
         if (strcmp(json_string_value(json_object_get(entry, "name")), name) == 0)
             return entry;
     }
@@ -77,8 +77,7 @@ static char *read_file(const struct fixture *fx, json_t *table, const char *name
     json_t *entry, *first = find(table, name);
     char *content = mem_calloc(1, (size_t)number(first, "size") + 1);
     *ret_len = 0;
-    json_array_foreach(json_object_get(table, "entries"), i, entry)
-    {
+    json_array_foreach(json_object_get(table, "entries"), i, entry) {
         if (strcmp(json_string_value(json_object_get(entry, "name")), name) != 0)
             continue;
         assert_string_equal(json_string_value(json_object_get(entry, "type")), chunks++ ? "chunk" : "reg");
@@ -129,7 +128,8 @@ static void test_table(void **state)
     assert_int_equal(fixture_pack(fx), 0);
     AUTO_JSON json_t *table = read_table(fx);
     size_t len;
-    static const char *const files[] = {".no.prefetch.landmark", "app/big", "app/exactly", "app/d/small", "app/inline"};
+    static const char *const files[] = {".no.prefetch.landmark", "app/big", "app/exactly", "app/d/small",
+                                        "app/inline"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         free(read_file(fx, table, files[i], &len));
     AUTO_FREE char *small = read_file(fx, table, "app/d/small", &len);
@@ -142,7 +142,8 @@ static void test_table(void **state)
     assert_int_equal(number(folder, "uid"), 7);
     assert_string_equal(json_string_value(json_object_get(folder, "modtime")), "2026-01-01T00:00:00Z");
     assert_string_equal(json_string_value(json_object_get(find(table, "app/hard"), "type")), "hardlink");
-    assert_string_equal(json_string_value(json_object_get(find(table, "app/hard"), "linkName")), "app/d/small");
+    assert_string_equal(json_string_value(json_object_get(find(table, "app/hard"), "linkName")),
+                        "app/d/small");
     assert_string_equal(json_string_value(json_object_get(find(table, "app/l"), "linkName")), "d/small");
     assert_null(json_object_get(find(table, "app/d/empty"), "offset"));
     assert_string_equal(json_string_value(json_object_get(find(table, "etc/.wh.motd"), "type")), "reg");

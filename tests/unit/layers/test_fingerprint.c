@@ -139,9 +139,9 @@ static void test_every_change_is_noticed(void **state)
 {
     struct fixture *fx = *state;
     static void (*const changes[])(struct fixture *) = {
-        write_again,      add_file,     add_directory, rename_file,   remove_file,   make_executable,  turn_link,
-        replace_with_equal_file, change_mode_rule, change_owner, change_time, change_target, change_inline, change_algorithm,
-        change_level};
+        write_again,     add_file,      add_directory,           rename_file,      remove_file,
+        make_executable, turn_link,     replace_with_equal_file, change_mode_rule, change_owner,
+        change_time,     change_target, change_inline,           change_algorithm, change_level};
     make_tree(fx);
     struct digest seen[32];
     bool stable;
@@ -172,11 +172,13 @@ static void test_fingerprint_is_of_what_was_packed(void **state)
     take(fx, &before, &stable);
     fixture_file(fx, "src/z", "came in between");
     struct sink sink = {.ops = &(struct sink_ops){.write = add_file_now}};
-    assert_int_equal(layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, NULL, &fx->result, &fx->err), 0);
+    assert_int_equal(layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, NULL, &fx->result, &fx->err),
+                     0);
     assert_false(digest_equal(&before, &fx->result.fingerprint));
 }
 
-// --- racy ----------------------------------------------------------------------------------------------------------
+// --- racy
+// ----------------------------------------------------------------------------------------------------------
 
 static void test_racy_rule(void **state)
 {
@@ -187,10 +189,14 @@ static void test_racy_rule(void **state)
         long ns;
         bool slow, racy;
     } cases[] = {
-        {1000, 499, false, false}, {1000, 500, false, true},  {1000, 501, false, true},  {999, 999999999, false, false},
-        {1001, 1, false, true},    {5000, 1, false, true},    {1, 1, false, false},      // a time in the future is racy
-        {1000, 0, false, true},    {999, 0, false, true},     {998, 0, false, false},    // whole seconds: two back
-        {997, 0, false, false},    {990, 7, true, true},      {940, 600, true, true},    {940, 499, true, false},
+        {1000, 499, false, false}, {1000, 500, false, true},
+        {1000, 501, false, true},  {999, 999999999, false, false},
+        {1001, 1, false, true},    {5000, 1, false, true},
+        {1, 1, false, false}, // a time in the future is racy
+        {1000, 0, false, true},    {999, 0, false, true},
+        {998, 0, false, false}, // whole seconds: two back
+        {997, 0, false, false},    {990, 7, true, true},
+        {940, 600, true, true},    {940, 499, true, false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct timespec stamp = {.tv_sec = cases[i].s, .tv_nsec = cases[i].ns};

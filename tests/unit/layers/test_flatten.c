@@ -38,7 +38,8 @@ static void put(struct archive *archive, const char *path, unsigned type, mode_t
     archive_entry_free(entry);
 }
 
-// lines: "d path", "f path text", "l path target", "h path target", "c path", "x path" (a file with an attribute)
+// lines: "d path", "f path text", "l path target", "h path target", "c path", "x path" (a file with an
+// attribute)
 static void push_layer(struct stack *stack, const char *const *lines)
 {
     static char memory[1 << 20];
@@ -52,11 +53,21 @@ static void push_layer(struct stack *stack, const char *const *lines)
         char path[200] = "", text[200] = "";
         sscanf(lines[i] + 2, "%199s %199s", path, text);
         switch (lines[i][0]) {
-        case 'd': put(archive, path, AE_IFDIR, 0711, NULL); break;
-        case 'l': put(archive, path, AE_IFLNK, 0777, text); break;
-        case 'h': put(archive, path, AE_IFREG, 0, text); break;
-        case 'c': put(archive, path, AE_IFCHR, 0600, NULL); break;
-        default: put(archive, path, AE_IFREG, 04750, text); break;
+        case 'd':
+            put(archive, path, AE_IFDIR, 0711, NULL);
+            break;
+        case 'l':
+            put(archive, path, AE_IFLNK, 0777, text);
+            break;
+        case 'h':
+            put(archive, path, AE_IFREG, 0, text);
+            break;
+        case 'c':
+            put(archive, path, AE_IFCHR, 0600, NULL);
+            break;
+        default:
+            put(archive, path, AE_IFREG, 04750, text);
+            break;
         }
     }
     archive_write_close(archive);
@@ -82,10 +93,10 @@ static void test_three_layers_become_one(void **state)
 {
     struct fixture *fx = *state;
     struct stack stack = {.n = 0};
-    PUSH(&stack, "d etc/", "f etc/motd hello", "f etc/passwd root", "d var/", "d var/cache/", "f var/cache/old x",
-         "l lib usr/lib", "c dev/null", "d opt/", "f opt/a a", "f gone x");
-    PUSH(&stack, "f etc/.wh.motd -", "f etc/passwd changed", "d var/", "d var/cache/", "f var/cache/.wh..wh..opq -",
-         "f var/cache/new y", "f .wh.gone -", "f .wh..wh.plnk -");
+    PUSH(&stack, "d etc/", "f etc/motd hello", "f etc/passwd root", "d var/", "d var/cache/",
+         "f var/cache/old x", "l lib usr/lib", "c dev/null", "d opt/", "f opt/a a", "f gone x");
+    PUSH(&stack, "f etc/.wh.motd -", "f etc/passwd changed", "d var/", "d var/cache/",
+         "f var/cache/.wh..wh..opq -", "f var/cache/new y", "f .wh.gone -", "f .wh..wh.plnk -");
     PUSH(&stack, "f opt/.wh.a -", "f opt/b b", "h etc/hard etc/passwd");
     make_spec(fx, &stack);
     fx->spec.drop_whiteouts = true;
@@ -143,7 +154,8 @@ static void test_bad_layers(void **state)
     struct layer_entry *entry = fixture_entry(fx, LAYER_LAYER, NULL, "/");
     static const struct {
         const char *line, *text;
-    } cases[] = {{"f ../x x", "\"..\""}, {"h a nowhere", "hard link"}, {"f etc/.wh. -", "whiteout of nothing"}};
+    } cases[] = {
+        {"f ../x x", "\"..\""}, {"h a nowhere", "hard link"}, {"f etc/.wh. -", "whiteout of nothing"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         PUSH(&stack, cases[i].line);
         entry->context_reader = stack.blobs[i];
@@ -154,7 +166,8 @@ static void test_bad_layers(void **state)
     close_stack(&stack);
 }
 
-// --- compressed anew -----------------------------------------------------------------------------------------------
+// --- compressed anew
+// -----------------------------------------------------------------------------------------------
 
 static void test_recompress(void **state)
 {
@@ -176,8 +189,9 @@ static void test_recompress(void **state)
         struct layer_result result;
         struct memory_sink memory = {.sink.ops = &MEMORY_SINK, .buf = &fx->blob};
         strbuf_reset(&fx->blob);
-        assert_int_equal(layer_recompress(blob, targets[i].algorithm, targets[i].level, "x", fx->lanes, &memory.sink, NULL,
-                                          &result, &fx->err), 0);
+        assert_int_equal(layer_recompress(blob, targets[i].algorithm, targets[i].level, "x", fx->lanes,
+                                          &memory.sink, NULL, &result, &fx->err),
+                         0);
         assert_string_equal(result.diff_id.text, fx->result.diff_id.text);
         assert_string_equal(fixture_list(fx), listing);
         layer_result_clear(&result);
@@ -194,17 +208,21 @@ static void test_recompress_refuses(void **state)
     fixture_copy(fx, "src", "/app");
     assert_int_equal(fixture_pack(fx), 0);
     struct reader_at *cut = reader_at_bytes(fx->blob.data, fx->blob.len - 20);
-    assert_int_equal(layer_recompress(cut, LAYER_ZSTD, 3, "x", fx->lanes, &memory.sink, NULL, &result, &fx->err), -1);
+    assert_int_equal(
+        layer_recompress(cut, LAYER_ZSTD, 3, "x", fx->lanes, &memory.sink, NULL, &result, &fx->err), -1);
     assert_int_equal(fx->err.code, ERR_UNSUPPORTED_FILE);
     error_clear(&fx->err);
-    assert_int_equal(layer_recompress(cut, LAYER_ZSTD, 30, "x", fx->lanes, &memory.sink, NULL, &result, &fx->err), -1);
+    assert_int_equal(
+        layer_recompress(cut, LAYER_ZSTD, 30, "x", fx->lanes, &memory.sink, NULL, &result, &fx->err), -1);
     assert_int_equal(fx->err.code, ERR_INVALID_REQUEST);
     reader_at_close(cut);
 }
 
-// --- what lies below -----------------------------------------------------------------------------------------------
+// --- what lies below
+// -----------------------------------------------------------------------------------------------
 
-static void expect_below(const struct below *below, const char *path, enum layer_below_kind kind, const char *target)
+static void expect_below(const struct below *below, const char *path, enum layer_below_kind kind,
+                         const char *target)
 {
     struct layer_below_node node = {0};
     const struct layer_below *view = below_view(below);
@@ -236,9 +254,10 @@ static void test_below(void **state)
 {
     struct fixture *fx = *state;
     struct stack stack = {.n = 0};
-    PUSH(&stack, "d etc/", "f etc/passwd x", "l lib usr/lib", "d removed/", "d removed/deep/", "d turned/", "d turned/x/",
-         "d emptied/", "d emptied/x/");
-    PUSH(&stack, "f .wh.removed -", "f .wh.turned -", "l turned etc", "f made/file x", "d emptied/", "f emptied/.wh..wh..opq -");
+    PUSH(&stack, "d etc/", "f etc/passwd x", "l lib usr/lib", "d removed/", "d removed/deep/", "d turned/",
+         "d turned/x/", "d emptied/", "d emptied/x/");
+    PUSH(&stack, "f .wh.removed -", "f .wh.turned -", "l turned etc", "f made/file x", "d emptied/",
+         "f emptied/.wh..wh..opq -");
     struct below *below = below_from_layers(stack.blobs, stack.n, NULL, &fx->err);
     if (!below)
         fail_msg("%s", fx->err.detail);

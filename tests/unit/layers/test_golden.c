@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The trees under tests/golden/layers and the layers that must come out of them, to the byte. See the README.md there.
+// The trees under tests/golden/layers and the layers that must come out of them, to the byte. See the
+// README.md there.
 #include "layers/layers_fixture.h"
 
 enum { EXPECTED_MAX = 1 << 20 };
@@ -31,7 +32,10 @@ static void describe(struct fixture *fx, struct strbuf *out)
     static const struct {
         enum layer_algorithm algorithm;
         int level;
-    } engines[] = {{LAYER_NONE, 0}, {LAYER_GZIP, LAYER_LEVEL_FAST}, {LAYER_GZIP, LAYER_LEVEL_SMALL}, {LAYER_ZSTD, 3},
+    } engines[] = {{LAYER_NONE, 0},
+                   {LAYER_GZIP, LAYER_LEVEL_FAST},
+                   {LAYER_GZIP, LAYER_LEVEL_SMALL},
+                   {LAYER_ZSTD, 3},
                    {LAYER_ZSTD, 19}};
     for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
         fx->spec.algorithm = engines[i].algorithm;
@@ -41,7 +45,8 @@ static void describe(struct fixture *fx, struct strbuf *out)
         if (i == 0)
             strbuf_printf(out, "%sdiff_id %s\n", fixture_list(fx), fx->result.diff_id.text);
         else
-            strbuf_printf(out, "%s level %d %s\n", layer_engine(&fx->spec), engines[i].level, fx->result.digest.text);
+            strbuf_printf(out, "%s level %d %s\n", layer_engine(&fx->spec), engines[i].level,
+                          fx->result.digest.text);
     }
 }
 
@@ -99,6 +104,7 @@ static void test_blocks(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_app), cmocka_unit_test(test_names), cmocka_unit_test(test_blocks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_app), cmocka_unit_test(test_names),
+                                       cmocka_unit_test(test_blocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

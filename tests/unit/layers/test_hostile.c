@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Trees that are made to be difficult: what cannot go into a layer is refused with its path and kind, what merely looks
-// odd comes out as it is, and nothing hangs.
+// Trees that are made to be difficult: what cannot go into a layer is refused with its path and kind, what
+// merely looks odd comes out as it is, and nothing hangs.
 #include "layers/layers_fixture.h"
 
 #include <pthread.h>
@@ -33,7 +33,8 @@ static void make_deep(const struct fixture *fx, int levels, const char *name)
     close(at);
 }
 
-// --- refused -------------------------------------------------------------------------------------------------------
+// --- refused
+// -------------------------------------------------------------------------------------------------------
 
 static void test_fifo(void **state)
 {
@@ -98,9 +99,9 @@ static void test_bad_names(void **state)
     struct fixture *fx = *state;
     static const struct {
         const char *name, *text;
-    } cases[] = {{"src/.wh.motd", "begins with .wh."},   {"src/.wh..wh..opq", "begins with .wh."},
-                 {"src/.wh.", "begins with .wh."},       {"src/bad\xff", "is not UTF-8"},
-                 {"src/\xc0\xaf", "is not UTF-8"},       {"src/\xed\xa0\x80", "is not UTF-8"},
+    } cases[] = {{"src/.wh.motd", "begins with .wh."}, {"src/.wh..wh..opq", "begins with .wh."},
+                 {"src/.wh.", "begins with .wh."},     {"src/bad\xff", "is not UTF-8"},
+                 {"src/\xc0\xaf", "is not UTF-8"},     {"src/\xed\xa0\x80", "is not UTF-8"},
                  {"src/.wh.dir/x", "begins with .wh."}};
     fixture_copy(fx, "src", "/app");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -130,7 +131,8 @@ static void test_bad_targets(void **state)
     memset(name, 'x', 5000);
     name[0] = '/';
     name[5000] = '\0';
-    const char *bad[] = {"", "app", "../x", "/../x", "/a/../b", "/a/..", "/.wh.x", "/a/.wh.b/c", "/\xff", name};
+    const char *bad[] = {"",      "app",    "../x",       "/../x", "/a/../b",
+                         "/a/..", "/.wh.x", "/a/.wh.b/c", "/\xff", name};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(layer_path_check(bad[i], &fx->err), -1);
         assert_int_equal(fx->err.code, ERR_INVALID_REQUEST);
@@ -169,19 +171,22 @@ static void test_unreadable(void **state)
     assert_int_equal(chmod(fx->dir, 0755), 0);
     struct layer_caller caller = {.apply = geteuid() == 0, .uid = 65534, .gid = 65534};
     struct memory_sink memory = {.sink.ops = &MEMORY_SINK, .buf = &fx->blob};
-    assert_int_equal(layer_pack(&fx->spec, fx->roots, &caller, fx->lanes, &memory.sink, NULL, &fx->result, &fx->err), -1);
+    assert_int_equal(
+        layer_pack(&fx->spec, fx->roots, &caller, fx->lanes, &memory.sink, NULL, &fx->result, &fx->err), -1);
     assert_int_equal(fx->err.code, ERR_FORBIDDEN);
     assert_non_null(strstr(fx->err.detail, "src/secret"));
     assert_int_equal(geteuid() == 0, access("/proc/1/environ", R_OK) == 0);
 }
 
-// --- odd but fine --------------------------------------------------------------------------------------------------
+// --- odd but fine
+// --------------------------------------------------------------------------------------------------
 
 static void test_odd_names(void **state)
 {
     struct fixture *fx = *state;
-    static const char *const names[] = {"-rf", "a b", "a\nb", "a\\b", "a\"b", "a'b", "x ", " x", "...", "..x",
-                                        "con\x01trol", "\xe2\x98\xba", "wh.x", "*", "PaxHeader", "a;rm -rf x"};
+    static const char *const names[] = {
+        "-rf", "a b", "a\nb",        "a\\b",         "a\"b", "a'b", "x ",        " x",
+        "...", "..x", "con\x01trol", "\xe2\x98\xba", "wh.x", "*",   "PaxHeader", "a;rm -rf x"};
     AUTO_FREE char *longest = mem_alloc(256);
     memset(longest, 'n', 255);
     longest[255] = '\0';
@@ -284,9 +289,12 @@ static void test_follow_refuses(void **state)
     static const struct {
         const char *target;
         enum error_code code;
-    } cases[] = {{"/etc/passwd", ERR_PATH_NOT_ALLOWED},   {"../../../etc/passwd", ERR_PATH_NOT_ALLOWED},
-                 {"nowhere", ERR_PATH_NOT_FOUND},         {"../src", ERR_UNSUPPORTED_FILE},
-                 {".", ERR_UNSUPPORTED_FILE},             {"../pipe", ERR_UNSUPPORTED_FILE},
+    } cases[] = {{"/etc/passwd", ERR_PATH_NOT_ALLOWED},
+                 {"../../../etc/passwd", ERR_PATH_NOT_ALLOWED},
+                 {"nowhere", ERR_PATH_NOT_FOUND},
+                 {"../src", ERR_UNSUPPORTED_FILE},
+                 {".", ERR_UNSUPPORTED_FILE},
+                 {"../pipe", ERR_UNSUPPORTED_FILE},
                  {"/proc/self/root/etc", ERR_PATH_NOT_ALLOWED}};
     AUTO_FREE char *pipe_path = fixture_path(fx, "pipe");
     assert_int_equal(mkfifo(pipe_path, 0644), 0);
@@ -343,7 +351,8 @@ static void test_sparse_file(void **state)
     }
 }
 
-// --- files that change ---------------------------------------------------------------------------------------------
+// --- files that change
+// ---------------------------------------------------------------------------------------------
 
 struct meddler {
     struct sink sink;
@@ -389,7 +398,8 @@ static void overwrite(const char *path)
     assert_int_equal(futimens(fd, times), 0);
 }
 
-// The file is larger than all blocks in flight, so the first bytes reach the sink while it is still being read.
+// The file is larger than all blocks in flight, so the first bytes reach the sink while it is still being
+// read.
 static void test_changes_while_read(void **state)
 {
     struct fixture *fx = *state;
@@ -401,8 +411,11 @@ static void test_changes_while_read(void **state)
         fixture_bytes(fx, "src/big", bytes, 16 << 20, 0644);
         const struct timespec old[] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
         assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
-        struct meddler meddler = {.sink.ops = &(struct sink_ops){.write = meddle_once}, .path = path, .meddle = ways[i]};
-        assert_int_equal(layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &meddler.sink, NULL, &fx->result, &fx->err), -1);
+        struct meddler meddler = {
+            .sink.ops = &(struct sink_ops){.write = meddle_once}, .path = path, .meddle = ways[i]};
+        assert_int_equal(
+            layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &meddler.sink, NULL, &fx->result, &fx->err),
+            -1);
         assert_true(meddler.done);
         assert_int_equal(fx->err.code, ERR_SOURCE_CHANGED);
         assert_non_null(strstr(fx->err.detail, "src/big"));
@@ -410,7 +423,8 @@ static void test_changes_while_read(void **state)
     }
 }
 
-// --- the race ------------------------------------------------------------------------------------------------------
+// --- the race
+// ------------------------------------------------------------------------------------------------------
 
 static const char SECRET[] = "CANARY-7f3a9c-do-not-leak";
 

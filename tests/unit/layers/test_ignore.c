@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ignore matcher against cases of what Docker does with a .dockerignore: single patterns, order, parents, "!", the
-// reading of files, and what that means for a copied tree.
+// The ignore matcher against cases of what Docker does with a .dockerignore: single patterns, order, parents,
+// "!", the reading of files, and what that means for a copied tree.
 #include "layers/layers_fixture.h"
 
 #include "layers/glob.h"
@@ -14,42 +14,114 @@ static const struct {
     enum verdict verdict;
 } CASES[] = {
     // anything
-    {"**", "file", EXACT}, {"**", "dir/file", EXACT}, {"**/", "file", EXACT}, {"**/", "dir/file", EXACT},
-    {"**/**", "dir/file", EXACT}, {"**/**", "file", EXACT}, {"*", "file", EXACT}, {"*", "dir/file", BY_PARENT},
+    {"**", "file", EXACT},
+    {"**", "dir/file", EXACT},
+    {"**/", "file", EXACT},
+    {"**/", "dir/file", EXACT},
+    {"**/**", "dir/file", EXACT},
+    {"**/**", "file", EXACT},
+    {"*", "file", EXACT},
+    {"*", "dir/file", BY_PARENT},
     // ** at the end
-    {"dir/**", "dir/file", EXACT}, {"dir/**", "dir/dir2/file", EXACT}, {"dir/**", "dir", NO}, {"abc/**", "abcd", NO},
-    {"abc/**", "abc/def/ghi", EXACT}, {"a/*.txt**", "a/file.txt", EXACT}, {"foo**", "foobar", EXACT},
+    {"dir/**", "dir/file", EXACT},
+    {"dir/**", "dir/dir2/file", EXACT},
+    {"dir/**", "dir", NO},
+    {"abc/**", "abcd", NO},
+    {"abc/**", "abc/def/ghi", EXACT},
+    {"a/*.txt**", "a/file.txt", EXACT},
+    {"foo**", "foobar", EXACT},
     {"foo**", "foo/bar/baz", EXACT},
     // ** at the beginning
-    {"**/dir", "dir", EXACT}, {"**/dir", "dir/file", BY_PARENT}, {"**/dir", "a/b/dir", EXACT}, {"**/dir", "xdir", NO},
-    {"**/.foo", ".foo", EXACT}, {"**/.foo", "bar.foo", NO}, {"**file", "file", EXACT}, {"**file", "dir/file", EXACT},
-    {"**file", "dir/dir/file", EXACT}, {"**file", "dir/afile", EXACT}, {"**/file", "dir/afile", NO},
-    {"**/file*", "dir/dir/file", EXACT}, {"**/file*", "dir/dir/file.txt", EXACT}, {"**/file*txt", "d/d/file.txt", EXACT},
-    {"**/file*.txt*", "dir/dir/file.txt", EXACT}, {"**/foo/bar", "foo/bar", EXACT}, {"**/foo/bar", "dir/foo/bar", EXACT},
-    {"**/foo/bar", "dir/dir2/foo/bar", EXACT}, {"**/foo/bar", "dir/foo/x/bar", NO}, {"**/*.txt", "file.txt", EXACT},
-    {"**/**/*.txt", "file.txt", EXACT}, {"**/**/*.txt", "dir/dir/file.txt", EXACT}, {"**/**/*.txt2", "d/d/file.txt", NO},
+    {"**/dir", "dir", EXACT},
+    {"**/dir", "dir/file", BY_PARENT},
+    {"**/dir", "a/b/dir", EXACT},
+    {"**/dir", "xdir", NO},
+    {"**/.foo", ".foo", EXACT},
+    {"**/.foo", "bar.foo", NO},
+    {"**file", "file", EXACT},
+    {"**file", "dir/file", EXACT},
+    {"**file", "dir/dir/file", EXACT},
+    {"**file", "dir/afile", EXACT},
+    {"**/file", "dir/afile", NO},
+    {"**/file*", "dir/dir/file", EXACT},
+    {"**/file*", "dir/dir/file.txt", EXACT},
+    {"**/file*txt", "d/d/file.txt", EXACT},
+    {"**/file*.txt*", "dir/dir/file.txt", EXACT},
+    {"**/foo/bar", "foo/bar", EXACT},
+    {"**/foo/bar", "dir/foo/bar", EXACT},
+    {"**/foo/bar", "dir/dir2/foo/bar", EXACT},
+    {"**/foo/bar", "dir/foo/x/bar", NO},
+    {"**/*.txt", "file.txt", EXACT},
+    {"**/**/*.txt", "file.txt", EXACT},
+    {"**/**/*.txt", "dir/dir/file.txt", EXACT},
+    {"**/**/*.txt2", "d/d/file.txt", NO},
     // ** in the middle
-    {"**/dir2/*", "dir/dir2/file", EXACT}, {"**/dir2/*", "dir/dir2/dir3/file", BY_PARENT},
-    {"**/dir2/**", "dir/dir2/dir3/file", EXACT}, {"a**/*.txt", "a/file.txt", EXACT}, {"a**/*.txt", "a/d/d/file.txt", EXACT},
-    {"a**/*.txt", "file.txt", NO}, {"a/**/b", "a/b", EXACT}, {"a/**/b", "a/x/y/b", EXACT}, {"a/**/b", "a/xb", NO},
+    {"**/dir2/*", "dir/dir2/file", EXACT},
+    {"**/dir2/*", "dir/dir2/dir3/file", BY_PARENT},
+    {"**/dir2/**", "dir/dir2/dir3/file", EXACT},
+    {"a**/*.txt", "a/file.txt", EXACT},
+    {"a**/*.txt", "a/d/d/file.txt", EXACT},
+    {"a**/*.txt", "file.txt", NO},
+    {"a/**/b", "a/b", EXACT},
+    {"a/**/b", "a/x/y/b", EXACT},
+    {"a/**/b", "a/xb", NO},
     // one name
-    {"a*", "ab/c", BY_PARENT}, {"a*/b", "abc/b", EXACT}, {"a*/b", "a/c/b", NO}, {"*c", "abc", EXACT}, {"a*", "a", EXACT},
-    {"a*b*c*d*e*/f", "axbxcxdxe/f", EXACT}, {"a*b*c*d*e*/f", "axbxcxdxe/xxx/f", NO}, {"a*b?c*x", "abxbbxdbxebxczzx", EXACT},
-    {"a*b?c*x", "abxbbxdbxebxczzy", NO}, {"a/*.txt", "a/dir/file.txt", NO}, {"a?b", "a/b", NO}, {"a*b", "a/b", NO},
-    {"abc?def", "abcZdef", EXACT}, {"abc?def", "abcdef", NO}, {"*x", "xxx", EXACT}, {".*", ".foo", EXACT}, {".*", "foo", NO},
+    {"a*", "ab/c", BY_PARENT},
+    {"a*/b", "abc/b", EXACT},
+    {"a*/b", "a/c/b", NO},
+    {"*c", "abc", EXACT},
+    {"a*", "a", EXACT},
+    {"a*b*c*d*e*/f", "axbxcxdxe/f", EXACT},
+    {"a*b*c*d*e*/f", "axbxcxdxe/xxx/f", NO},
+    {"a*b?c*x", "abxbbxdbxebxczzx", EXACT},
+    {"a*b?c*x", "abxbbxdbxebxczzy", NO},
+    {"a/*.txt", "a/dir/file.txt", NO},
+    {"a?b", "a/b", NO},
+    {"a*b", "a/b", NO},
+    {"abc?def", "abcZdef", EXACT},
+    {"abc?def", "abcdef", NO},
+    {"*x", "xxx", EXACT},
+    {".*", ".foo", EXACT},
+    {".*", "foo", NO},
     // what regular expressions would take for special is not
-    {"abc.def", "abcdef", NO}, {"abc.def", "abcZdef", NO}, {"abc.def", "abc.def", EXACT}, {"a(b)c/def", "a(b)c/def", EXACT},
-    {"a.|)$(}+{bc", "a.|)$(}+{bc", EXACT}, {"a(b)c/def", "a(b)c/xyz", NO}, {"dist/*.whl", "dist/p-2+g0-none.whl", EXACT},
+    {"abc.def", "abcdef", NO},
+    {"abc.def", "abcZdef", NO},
+    {"abc.def", "abc.def", EXACT},
+    {"a(b)c/def", "a(b)c/def", EXACT},
+    {"a.|)$(}+{bc", "a.|)$(}+{bc", EXACT},
+    {"a(b)c/def", "a(b)c/xyz", NO},
+    {"dist/*.whl", "dist/p-2+g0-none.whl", EXACT},
     // classes
-    {"a[b-d]e", "ae", NO}, {"a[b-d]e", "ace", EXACT}, {"a[b-d]e", "aae", NO}, {"a[^b-d]e", "aze", EXACT},
-    {"ab[^c]", "abc", NO}, {"[a-ζ]*", "α", EXACT}, {"*[a-ζ]", "A", NO}, {"[\\]a]", "]", EXACT}, {"[\\-]", "-", EXACT},
-    {"[x\\-]", "-", EXACT}, {"[x\\-]", "z", NO}, {"[\\-x]", "a", NO}, {"a[^x]b", "a/b", NO},
+    {"a[b-d]e", "ae", NO},
+    {"a[b-d]e", "ace", EXACT},
+    {"a[b-d]e", "aae", NO},
+    {"a[^b-d]e", "aze", EXACT},
+    {"ab[^c]", "abc", NO},
+    {"[a-ζ]*", "α", EXACT},
+    {"*[a-ζ]", "A", NO},
+    {"[\\]a]", "]", EXACT},
+    {"[\\-]", "-", EXACT},
+    {"[x\\-]", "-", EXACT},
+    {"[x\\-]", "z", NO},
+    {"[\\-x]", "a", NO},
+    {"a[^x]b", "a/b", NO},
     // escapes, and characters of several bytes
-    {"a\\*b", "a*b", EXACT}, {"a\\*b", "ab", NO}, {"a\\\\", "a\\", EXACT}, {"a?b", "a☺b", EXACT}, {"a???b", "a☺b", NO},
+    {"a\\*b", "a*b", EXACT},
+    {"a\\*b", "ab", NO},
+    {"a\\\\", "a\\", EXACT},
+    {"a?b", "a☺b", EXACT},
+    {"a???b", "a☺b", NO},
     {"a[^a]b", "a☺b", EXACT},
     // cleaning
-    {"dir/", "dir", EXACT}, {"/dir", "dir", EXACT}, {"./dir/./x", "dir/x", EXACT}, {"dir//x", "dir/x", EXACT},
-    {"a/../b", "b", EXACT}, {"../b", "b", NO}, {"  dir  ", "dir", EXACT}, {".", "dir", NO}, {"/", "dir", NO},
+    {"dir/", "dir", EXACT},
+    {"/dir", "dir", EXACT},
+    {"./dir/./x", "dir/x", EXACT},
+    {"dir//x", "dir/x", EXACT},
+    {"a/../b", "b", EXACT},
+    {"../b", "b", NO},
+    {"  dir  ", "dir", EXACT},
+    {".", "dir", NO},
+    {"/", "dir", NO},
 };
 
 static struct ignore *rules_of(const char *const *patterns, struct layer_entry *entry)
@@ -109,7 +181,8 @@ static void test_cases(void **state)
 static void test_bad_patterns(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"[", "[^", "[^bc", "a[", "[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "\\", "a\\", "!", "! "};
+    static const char *const bad[] = {"[",    "[^",      "[^bc", "a[",  "[]a]", "[-]", "[x-]",
+                                      "[-x]", "[a-b-c]", "\\",   "a\\", "!",    "! "};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         const char *patterns[] = {bad[i], NULL};
         struct layer_entry entry;
@@ -186,7 +259,8 @@ static void test_walk_is_not_wider_than_needed(void **state)
     ignore_free(ignore);
 }
 
-// --- in a layer ----------------------------------------------------------------------------------------------------
+// --- in a layer
+// ----------------------------------------------------------------------------------------------------
 
 static void test_excluded_directory_leaves_no_entry(void **state)
 {
@@ -211,7 +285,8 @@ static void test_excluded_directory_leaves_no_entry(void **state)
 static void test_ignore_files_of_every_directory(void **state)
 {
     struct fixture *fx = *state;
-    fixture_file(fx, "src/.dockerignore", "\xef\xbb\xbf# comment\n\n*.log\r\n!b/keep.log\n  sub/here  \n#sub\n");
+    fixture_file(fx, "src/.dockerignore",
+                 "\xef\xbb\xbf# comment\n\n*.log\r\n!b/keep.log\n  sub/here  \n#sub\n");
     fixture_file(fx, "src/a.log", "1");
     fixture_file(fx, "src/b/keep.log", "2");
     fixture_file(fx, "src/b/.dockerignore", "keep*\n!keep.md\n");

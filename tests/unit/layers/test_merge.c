@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Several entries of one layer, merged: later ones win, directories become one, whiteouts and parents stand where the
-// contract of layers/layer.h says.
+// Several entries of one layer, merged: later ones win, directories become one, whiteouts and parents stand
+// where the contract of layers/layer.h says.
 #include "layers/layers_fixture.h"
 
 static void test_directory_contents_land_under_to(void **state)
@@ -77,7 +77,8 @@ static void test_file_replaces_directory_and_back(void **state)
                        "f 0644 0:0 0 app/e/f 26 below a file that is older\n");
 }
 
-// What stood below a file before the file came is gone even if the directory comes back, also of the image below.
+// What stood below a file before the file came is gone even if the directory comes back, also of the image
+// below.
 static void test_directory_after_file_is_new(void **state)
 {
     struct fixture *fx = *state;
@@ -173,9 +174,11 @@ static void test_hard_links(void **state)
                        "h y/b => y/a\n");
 }
 
-// --- what lies below -----------------------------------------------------------------------------------------------
+// --- what lies below
+// -----------------------------------------------------------------------------------------------
 
-static enum layer_below_kind lookup(const struct layer_below *below, const char *path, struct layer_below_node *ret)
+static enum layer_below_kind lookup(const struct layer_below *below, const char *path,
+                                    struct layer_below_node *ret)
 {
     (void)below;
     if (strcmp(path, "tmp") == 0 || strcmp(path, "srv") == 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random trees, packed, and the tars read by GNU tar, bsdtar and Python, which must all see the same, and the same as what
-// is on disk. DRAY_RANDOM_TREES=1000 is the full form.
+// Random trees, packed, and the tars read by GNU tar, bsdtar and Python, which must all see the same, and the
+// same as what is on disk. DRAY_RANDOM_TREES=1000 is the full form.
 #include "layers/layers_fixture.h"
 
 #include <ftw.h>
@@ -18,8 +18,26 @@ static uint32_t roll(struct random *random, uint32_t sides)
 
 static char *random_name(struct random *random)
 {
-    static const char *const parts[] = {"a", "b", "-", ".x", "_", " ", "long-part-of-a-name", "\xc3\xa4", "\xe2\x98\xba", "1",
-                                        "B", "~", "\\", "'", "\"", "\n", "$", "#", "\xf0\x9f\x90\xb3", "very-very-very-long"};
+    static const char *const parts[] = {"a",
+                                        "b",
+                                        "-",
+                                        ".x",
+                                        "_",
+                                        " ",
+                                        "long-part-of-a-name",
+                                        "\xc3\xa4",
+                                        "\xe2\x98\xba",
+                                        "1",
+                                        "B",
+                                        "~",
+                                        "\\",
+                                        "'",
+                                        "\"",
+                                        "\n",
+                                        "$",
+                                        "#",
+                                        "\xf0\x9f\x90\xb3",
+                                        "very-very-very-long"};
     struct strbuf name = STRBUF_INIT(200);
     strbuf_printf(&name, "n%u", roll(random, 1000));
     for (uint32_t i = roll(random, 9); i > 0; i--)
@@ -27,7 +45,8 @@ static char *random_name(struct random *random)
     return strbuf_take(&name);
 }
 
-static void put_something(const struct fixture *fx, struct random *random, const char *path, const char *previous)
+static void put_something(const struct fixture *fx, struct random *random, const char *path,
+                          const char *previous)
 {
     char text[5000];
     static const mode_t modes[] = {0644, 0755, 0600, 0444, 0700, 04755, 0666, 0640};
@@ -125,7 +144,8 @@ static void test_random_trees(void **state)
         *entry = (struct layer_entry){0};
         fx->spec.n_entries = 0;
     }
-    strbuf_printf(&command, "find %s/tars -name '*.tar' -print0 | xargs -0 python3 %s/support/tar_listings.py", fx->dir,
+    strbuf_printf(&command,
+                  "find %s/tars -name '*.tar' -print0 | xargs -0 python3 %s/support/tar_listings.py", fx->dir,
                   TESTS_DIR);
     assert_int_equal(system(strbuf_text(&command)), 0);
     strbuf_free(&command);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One tree, one digest: over runs, numbers of lanes, and everything around the daemon that must not matter. The short form
-// runs with the other tests; DRAY_DETERMINISM_RUNS=1000 is the full one (as many runs, over 1 to 16 lanes).
+// One tree, one digest: over runs, numbers of lanes, and everything around the daemon that must not matter.
+// The short form runs with the other tests; DRAY_DETERMINISM_RUNS=1000 is the full one (as many runs, over 1
+// to 16 lanes).
 #include "layers/layers_fixture.h"
 
 #include <pthread.h>
@@ -72,7 +73,10 @@ static void test_lanes_and_runs(void **state)
         enum layer_algorithm algorithm;
         int level;
         size_t share; // of the runs
-    } engines[] = {{LAYER_GZIP, LAYER_LEVEL_FAST, 1}, {LAYER_GZIP, LAYER_LEVEL_SMALL, 8}, {LAYER_ZSTD, 3, 4}, {LAYER_NONE, 0, 8}};
+    } engines[] = {{LAYER_GZIP, LAYER_LEVEL_FAST, 1},
+                   {LAYER_GZIP, LAYER_LEVEL_SMALL, 8},
+                   {LAYER_ZSTD, 3, 4},
+                   {LAYER_NONE, 0, 8}};
     const char *full = getenv("DRAY_DETERMINISM_RUNS");
     size_t runs = full ? (size_t)atol(full) : 16;
     for (size_t e = 0; e < sizeof(engines) / sizeof(engines[0]); e++) {
@@ -127,7 +131,8 @@ static void test_other_order_times_and_place(void **state)
     fx->spec.entries[0].from = fixture_path(fx, "src");
 }
 
-// --- several packs on one set of lanes -----------------------------------------------------------------------------
+// --- several packs on one set of lanes
+// -----------------------------------------------------------------------------
 
 struct neighbour {
     struct fixture *fx;
@@ -146,8 +151,8 @@ static void *pack_beside(void *argument)
     struct neighbour *neighbour = argument;
     struct sink sink = {.ops = &(struct sink_ops){.write = swallow}};
     struct error err = ERROR_INIT;
-    neighbour->status = layer_pack(&neighbour->fx->spec, neighbour->fx->roots, NULL, neighbour->fx->lanes, &sink, NULL,
-                                   &neighbour->result, &err);
+    neighbour->status = layer_pack(&neighbour->fx->spec, neighbour->fx->roots, NULL, neighbour->fx->lanes,
+                                   &sink, NULL, &neighbour->result, &err);
     error_clear(&err);
     return NULL;
 }
@@ -170,7 +175,8 @@ static void test_packs_side_by_side(void **state)
     }
 }
 
-// --- failures on the way -------------------------------------------------------------------------------------------
+// --- failures on the way
+// -------------------------------------------------------------------------------------------
 
 static int full_disk(struct sink *sink, const void *bytes, size_t len, struct error *err)
 {
@@ -182,7 +188,8 @@ static void test_sink_fails(void **state)
 {
     struct fixture *fx = *state;
     struct sink sink = {.ops = &(struct sink_ops){.write = full_disk}};
-    assert_int_equal(layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, NULL, &fx->result, &fx->err), -1);
+    assert_int_equal(layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, NULL, &fx->result, &fx->err),
+                     -1);
     assert_int_equal(fx->err.code, ERR_NO_SPACE);
     assert_string_equal(fx->err.detail, "the disk is full");
     error_clear(&fx->err);
@@ -193,20 +200,25 @@ static void test_cancelled(void **state)
     struct fixture *fx = *state;
     struct sink sink = {.ops = &(struct sink_ops){.write = swallow}};
     struct monitor monitor = {.cancelled = true};
-    assert_int_equal(layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, &monitor, &fx->result, &fx->err), -1);
+    assert_int_equal(
+        layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, &monitor, &fx->result, &fx->err), -1);
     assert_int_equal(fx->err.code, ERR_CANCELLED);
     error_clear(&fx->err);
     monitor.cancelled = false;
-    assert_int_equal(layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, &monitor, &fx->result, &fx->err), 0);
+    assert_int_equal(
+        layer_pack(&fx->spec, fx->roots, NULL, fx->lanes, &sink, &monitor, &fx->result, &fx->err), 0);
     assert_int_equal(monitor.current, fx->result.tar_size);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lanes_and_runs),     cmocka_unit_test(test_surroundings),
-        cmocka_unit_test(test_other_order_times_and_place), cmocka_unit_test(test_packs_side_by_side),
-        cmocka_unit_test(test_sink_fails),         cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_lanes_and_runs),
+        cmocka_unit_test(test_surroundings),
+        cmocka_unit_test(test_other_order_times_and_place),
+        cmocka_unit_test(test_packs_side_by_side),
+        cmocka_unit_test(test_sink_fails),
+        cmocka_unit_test(test_cancelled),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blocks taken from an earlier blob: the layer is the same to the byte as one packed from nothing, almost all blocks are
-// taken after a small change, and a damaged blob or index only costs time.
+// Blocks taken from an earlier blob: the layer is the same to the byte as one packed from nothing, almost all
+// blocks are taken after a small change, and a damaged blob or index only costs time.
 #include "layers/layers_fixture.h"
 
 #include "base/stream.h"
@@ -43,7 +43,8 @@ static void pack_first(struct fixture *fx, struct kept *kept)
     kept->blob = STRBUF_INIT(FIXTURE_BLOB_MAX);
     strbuf_append(&kept->blob, fx->blob.data, fx->blob.len);
     kept->index = mem_dup(fx->result.index, fx->result.index_len);
-    kept->earlier = (struct layer_earlier){reader_at_bytes(fx->blob.data, fx->blob.len), kept->index, fx->result.index_len};
+    kept->earlier = (struct layer_earlier){reader_at_bytes(fx->blob.data, fx->blob.len), kept->index,
+                                           fx->result.index_len};
 }
 
 static void kept_end(struct kept *kept)
@@ -79,7 +80,8 @@ static void run(struct fixture *fx, enum layer_algorithm algorithm, int level)
     fixture_file(fx, "src/a-new-directory/x", "x");
     assert_in_range(pack_both(fx, &kept), 1, 9);
     // The index of such a pack serves the next one.
-    struct layer_earlier next = {reader_at_bytes(fx->blob.data, fx->blob.len), fx->result.index, fx->result.index_len};
+    struct layer_earlier next = {reader_at_bytes(fx->blob.data, fx->blob.len), fx->result.index,
+                                 fx->result.index_len};
     void *index = mem_dup(fx->result.index, fx->result.index_len);
     next.index = index;
     fx->spec.earlier = &next;
@@ -188,7 +190,7 @@ static void test_marks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        fixture_test(test_gzip),          fixture_test(test_gzip_small), fixture_test(test_damaged_blob),
+        fixture_test(test_gzip),          fixture_test(test_gzip_small),   fixture_test(test_damaged_blob),
         fixture_test(test_damaged_index), fixture_test(test_other_engine), cmocka_unit_test(test_marks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A layer in two parts: what goes where, that each path goes somewhere exactly once, and that the survey of the whole knows
-// the fingerprints of the parts.
+// A layer in two parts: what goes where, that each path goes somewhere exactly once, and that the survey of
+// the whole knows the fingerprints of the parts.
 #include "layers/layers_fixture.h"
 
 #include "layers/split.h"
@@ -12,7 +12,8 @@ static void survey(struct fixture *fx, struct layer_survey *ret)
         fail_msg("%s", fx->err.detail);
 }
 
-static void expect_part(struct fixture *fx, const struct layer_survey *surveyed, enum layer_part part, const char *listing)
+static void expect_part(struct fixture *fx, const struct layer_survey *surveyed, enum layer_part part,
+                        const char *listing)
 {
     fx->spec.part = part;
     fixture_expect(fx, listing);
@@ -86,16 +87,21 @@ static void test_a_change_stays_in_its_part(void **state)
     survey(fx, &before);
     fixture_file(fx, "src/index.js", "changed");
     survey(fx, &after);
-    assert_string_equal(before.fingerprint[LAYER_DEPENDENCIES].text, after.fingerprint[LAYER_DEPENDENCIES].text);
-    assert_string_not_equal(before.fingerprint[LAYER_APPLICATION].text, after.fingerprint[LAYER_APPLICATION].text);
+    assert_string_equal(before.fingerprint[LAYER_DEPENDENCIES].text,
+                        after.fingerprint[LAYER_DEPENDENCIES].text);
+    assert_string_not_equal(before.fingerprint[LAYER_APPLICATION].text,
+                            after.fingerprint[LAYER_APPLICATION].text);
     before = after;
     fixture_file(fx, "src/node_modules/left-pad/index.js", "changed");
     survey(fx, &after);
-    assert_string_equal(before.fingerprint[LAYER_APPLICATION].text, after.fingerprint[LAYER_APPLICATION].text);
-    assert_string_not_equal(before.fingerprint[LAYER_DEPENDENCIES].text, after.fingerprint[LAYER_DEPENDENCIES].text);
+    assert_string_equal(before.fingerprint[LAYER_APPLICATION].text,
+                        after.fingerprint[LAYER_APPLICATION].text);
+    assert_string_not_equal(before.fingerprint[LAYER_DEPENDENCIES].text,
+                            after.fingerprint[LAYER_DEPENDENCIES].text);
 }
 
-static enum layer_below_kind nothing_below(const struct layer_below *below, const char *path, struct layer_below_node *ret)
+static enum layer_below_kind nothing_below(const struct layer_below *below, const char *path,
+                                           struct layer_below_node *ret)
 {
     (void)below, (void)path, (void)ret;
     return LAYER_BELOW_ABSENT;

@@ -7,7 +7,8 @@
 
 #include "base/stream.h"
 
-// --- making tars ---------------------------------------------------------------------------------------------------
+// --- making tars
+// ---------------------------------------------------------------------------------------------------
 
 struct tar {
     struct archive *archive;
@@ -48,7 +49,8 @@ static void tar_put(struct tar *tar, const char *path, unsigned type, mode_t mod
     else
         archive_entry_set_size(tar->entry, text ? (la_int64_t)strlen(text) : 0);
     if (type == AE_IFREG && strcmp(path, "x") == 0)
-        archive_entry_xattr_add_entry(tar->entry, "user.one", "1", 1), archive_entry_xattr_add_entry(tar->entry, "user.two", "2", 1);
+        archive_entry_xattr_add_entry(tar->entry, "user.one", "1", 1),
+            archive_entry_xattr_add_entry(tar->entry, "user.two", "2", 1);
     assert_int_equal(archive_write_header(tar->archive, tar->entry), ARCHIVE_OK);
     if (type == AE_IFREG && text)
         assert_int_equal(archive_write_data(tar->archive, text, strlen(text)), strlen(text));
@@ -98,7 +100,8 @@ static void raw_header(char ret[512], const char *path, char type, const char *t
     sprintf(ret + 148, "%06o", sum);
 }
 
-// --- good ones -----------------------------------------------------------------------------------------------------
+// --- good ones
+// -----------------------------------------------------------------------------------------------------
 
 static const char GOOD[] = "d 0755 0:0 0 srv/\n"
                            "d 0755 0:0 0 srv/d/\n"
@@ -123,8 +126,11 @@ static void put_good(struct tar *tar)
 static void test_compressions(void **state)
 {
     struct fixture *fx = *state;
-    static int (*const filters[])(struct archive *) = {NULL, archive_write_add_filter_gzip, archive_write_add_filter_bzip2,
-                                                       archive_write_add_filter_xz, archive_write_add_filter_zstd,
+    static int (*const filters[])(struct archive *) = {NULL,
+                                                       archive_write_add_filter_gzip,
+                                                       archive_write_add_filter_bzip2,
+                                                       archive_write_add_filter_xz,
+                                                       archive_write_add_filter_zstd,
                                                        archive_write_add_filter_lz4};
     const char *const names[] = {"user.one", "user.absent", NULL};
     struct layer_entry *entry = add_tar(fx, "t.tar", "/srv");
@@ -202,7 +208,8 @@ static void test_empty_tar(void **state)
     fixture_expect(fx, "");
 }
 
-// --- bad ones ------------------------------------------------------------------------------------------------------
+// --- bad ones
+// ------------------------------------------------------------------------------------------------------
 
 static void test_bad_members(void **state)
 {
@@ -212,14 +219,22 @@ static void test_bad_members(void **state)
         char type;
         const char *target, *text;
     } cases[] = {
-        {"/etc/passwd", '0', "", "absolute"},         {"../x", '0', "", "\"..\""},
-        {"a/../../x", '0', "", "\"..\""},             {"a/..", '5', "", "\"..\""},
-        {".wh.x", '0', "", ".wh."},                   {"a/.wh..wh..opq", '0', "", ".wh."},
-        {"dev", '3', "", "device"},                   {"dev", '4', "", "device"},
-        {"fifo", '6', "", "FIFO"},                    {"bad\xff", '0', "", "UTF-8"},
-        {"", '0', "", "no name"},                     {"hard", '1', "/etc/passwd", "hard link"},
-        {"hard", '1', "../../etc/passwd", "hard link"}, {"hard", '1', "hard", "hard link"},
-        {"hard", '1', "later", "hard link"},          {"l", '2', "\xff", "UTF-8"},
+        {"/etc/passwd", '0', "", "absolute"},
+        {"../x", '0', "", "\"..\""},
+        {"a/../../x", '0', "", "\"..\""},
+        {"a/..", '5', "", "\"..\""},
+        {".wh.x", '0', "", ".wh."},
+        {"a/.wh..wh..opq", '0', "", ".wh."},
+        {"dev", '3', "", "device"},
+        {"dev", '4', "", "device"},
+        {"fifo", '6', "", "FIFO"},
+        {"bad\xff", '0', "", "UTF-8"},
+        {"", '0', "", "no name"},
+        {"hard", '1', "/etc/passwd", "hard link"},
+        {"hard", '1', "../../etc/passwd", "hard link"},
+        {"hard", '1', "hard", "hard link"},
+        {"hard", '1', "later", "hard link"},
+        {"l", '2', "\xff", "UTF-8"},
     };
     add_tar(fx, "t.tar", "/srv");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -272,7 +287,8 @@ static void test_truncated(void **state)
     struct fixture *fx = *state;
     struct tar tar;
     tar_begin(&tar, archive_write_add_filter_gzip);
-    tar_put(&tar, "a", AE_IFREG, 0644, "some text that is long enough to be compressed a little, a little, a little");
+    tar_put(&tar, "a", AE_IFREG, 0644,
+            "some text that is long enough to be compressed a little, a little, a little");
     archive_write_close(tar.archive);
     add_tar(fx, "t.tar", "/srv");
     for (size_t cut = 30; cut < tar.bytes.len - 40; cut += 17) {
