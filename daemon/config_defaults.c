@@ -101,8 +101,12 @@ static bool is_listen_address(const char *text)
 static void judge(const struct config *config, void (*fault)(void *arg, const char *key, const char *text), void *arg)
 {
     for (size_t i = 0; i < config->listen.count; i++)
-        if (!is_listen_address(config->listen.items[i]))
-            fault(arg, "[daemon] listen", "an address is unix:/PATH or tcp:127.0.0.1:PORT (TCP is loopback only)");
+        if (!is_listen_address(config->listen.items[i])) {
+            AUTO_FREE char *text = mem_printf("\"%s\" is not an address: unix:/PATH or tcp:127.0.0.1:PORT (TCP is "
+                                              "loopback only)",
+                                              config->listen.items[i]);
+            fault(arg, "[daemon] listen", text);
+        }
     static const char *const levels[] = {"error", "warning", "info", "debug"};
     bool known = false;
     for (int i = 0; i < 4; i++)
