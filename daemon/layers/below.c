@@ -107,7 +107,7 @@ static int take_item(void *context, const struct walk_item *item, struct error *
 static int walk_layers(struct below *below, const struct layer_spec *spec, struct monitor *monitor,
                        struct error *err)
 {
-    struct tree *tree = spec_to_tree(spec, NULL, SPEC_TARS_NAMES, monitor, err);
+    struct tree *tree = spec_to_tree(spec, NULL, SPEC_TARS_NAMES, -1, monitor, err);
     if (!tree)
         return -1;
     int status = walk_run(spec, tree, NULL, 0, monitor, take_item, below, err);

@@ -16,6 +16,7 @@
 #include "layers/pack.h"
 #include "layers/spec.h"
 #include "layers/survey.h"
+#include "layers/unpack.h"
 #include "layers/unpack_stream.h"
 #include "layers/walk.h"
 
@@ -103,15 +104,16 @@ static int fingerprint_around(const struct layer_spec *spec, const struct roots 
     return 0;
 }
 
-static int pack_as_caller(const struct layer_spec *spec, const struct roots *roots, struct lanes *lanes,
-                          struct sink *out, struct monitor *monitor, struct layer_result *ret,
-                          struct error *err)
+static int pack_as_caller(const struct layer_spec *spec, const struct roots *roots, int spool,
+                          struct lanes *lanes, struct sink *out, struct monitor *monitor,
+                          struct layer_result *ret, struct error *err)
 {
     struct digest before;
-    bool stable_before = false, tars = spec_has_tars(spec);
+    bool stable_before = false, tars = spool >= 0;
     if (tars && layer_fingerprint(spec, roots, NULL, monitor, &before, &stable_before, err) < 0)
         return -1;
-    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_ALL, monitor, err);
+    struct tree *tree =
+        spec_to_tree(spec, roots, tars ? SPEC_TARS_ALL : SPEC_TARS_SKIP, spool, monitor, err);
     if (!tree)
         return -1;
     int status = pack_blocks(spec, tree, roots, lanes, out, monitor, ret, err);
@@ -126,13 +128,16 @@ int layer_pack(const struct layer_spec *spec, const struct roots *roots, const s
                struct error *err)
 {
     *ret = (struct layer_result){0};
+    AUTO_CLOSE int spool = -1;
+    if (spec_has_tars(spec) && (spool = unpack_open_spool(spec->spool_dirfd, err)) < 0)
+        return -1;
     struct caller caller;
     struct own_sink own = {.sink.ops = &OWN_SINK, .inner = out, .caller = &caller};
     int status = caller_init(&caller, who, err);
     if (status == 0)
         status = caller_enter(&caller, err);
     if (status == 0)
-        status = pack_as_caller(spec, roots, lanes, caller.apply ? &own.sink : out, monitor, ret, err);
+        status = pack_as_caller(spec, roots, spool, lanes, caller.apply ? &own.sink : out, monitor, ret, err);
     caller_fini(&caller);
     return status;
 }
@@ -166,7 +171,7 @@ static int fingerprint_as_caller(const struct layer_spec *spec, const struct roo
                                  struct monitor *monitor, struct digest *ret, bool *ret_stable,
                                  struct error *err)
 {
-    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, monitor, err);
+    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, -1, monitor, err);
     if (!tree)
         return -1;
     struct fingerprint *fingerprint = fingerprint_new(spec, spec->part);
@@ -200,7 +205,7 @@ int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots,
 static int survey_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
                             struct layer_survey *ret, struct error *err)
 {
-    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, monitor, err);
+    struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, -1, monitor, err);
     if (!tree)
         return -1;
     struct survey *survey = survey_new(spec);

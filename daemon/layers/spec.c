@@ -43,7 +43,6 @@ void layer_spec_clear(struct layer_spec *spec)
     for (size_t i = 0; i < spec->n_entries; i++)
         clear_entry(&spec->entries[i]);
     free(spec->entries);
-    free(spec->spool);
     *spec = (struct layer_spec){0};
 }
 
@@ -233,7 +232,7 @@ static int add_tar(struct tree *tree, const struct layer_spec *spec, size_t inde
         if (fd < 0)
             return -1;
     }
-    if (unpack_add(tree, entry, spec_priority(index), read_tar, &source, spec->spool, tars == SPEC_TARS_NAMES,
+    if (unpack_add(tree, entry, spec_priority(index), read_tar, &source, tars == SPEC_TARS_NAMES,
                    source.shown, monitor, err) < 0)
         return -1;
     if (fd < 0)
@@ -302,11 +301,14 @@ static int add_entry(struct tree *tree, const struct layer_spec *spec, size_t in
 }
 
 struct tree *spec_to_tree(const struct layer_spec *spec, const struct roots *roots, enum spec_tars tars,
-                          struct monitor *monitor, struct error *err)
+                          int spool, struct monitor *monitor, struct error *err)
 {
-    if (compress_level_check(spec->algorithm, spec->level, err) < 0)
-        return NULL;
     struct tree *tree = tree_new();
+    tree_set_spool(tree, spool);
+    if (compress_level_check(spec->algorithm, spec->level, err) < 0) {
+        tree_free(tree);
+        return NULL;
+    }
     for (size_t i = 0; i < spec->n_entries; i++) {
         if (add_entry(tree, spec, i, roots, tars, monitor, err) == 0)
             continue;

@@ -10,15 +10,18 @@
 #include "layers/layer.h"
 #include "layers/tree.h"
 
-// The tree of everything that the spec names, or NULL. Opens each source once to see what it is; errors carry
-// the JSON pointer of the entry. Blocks. tree_free.
+// What is read of tar sources.
 enum spec_tars {
-    SPEC_TARS_SKIP,
-    SPEC_TARS_NAMES,
-    SPEC_TARS_ALL
-}; // of tar sources: nothing, all but contents, all
+    SPEC_TARS_SKIP,  // nothing: they are left out
+    SPEC_TARS_NAMES, // all but contents
+    SPEC_TARS_ALL,
+};
+
+// The tree of everything that the spec names, or NULL. Opens each source once to see what it is; errors carry
+// the JSON pointer of the entry. spool: see unpack_open_spool, borrowed by the tree; -1 unless SPEC_TARS_ALL.
+// Blocks. tree_free.
 struct tree *spec_to_tree(const struct layer_spec *spec, const struct roots *roots, enum spec_tars tars,
-                          struct monitor *monitor, struct error *err);
+                          int spool, struct monitor *monitor, struct error *err);
 bool spec_entry_is_tar(const struct layer_entry *entry);
 bool spec_has_tars(const struct layer_spec *spec);
 // What stands for the tar sources in a fingerprint: their digest, or the state of the file. *ret is zeroed

@@ -54,7 +54,6 @@ void tree_free(struct tree *tree)
         free(chunk);
     }
     free(tree->slots);
-    mem_close_fd(&tree->spool);
     free(tree);
 }
 

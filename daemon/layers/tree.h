@@ -71,7 +71,7 @@ bool tree_blocked(struct tree *tree, const char *path, size_t priority, bool dir
 struct tree_node *tree_find_path(struct tree *tree, const char *path); // or NULL
 // Memory that lives as long as the tree; zeroed.
 void *tree_alloc(struct tree *tree, size_t bytes);
-// Where the contents of members lie. The tree takes the descriptor; −1 without tars.
+// Where the contents of members lie; borrowed. −1 without tars.
 void tree_set_spool(struct tree *tree, int fd);
 int tree_spool(const struct tree *tree);
 size_t tree_nodes(const struct tree *tree);

@@ -62,24 +62,26 @@ static int open_archive(struct unpack *unpack)
 // --- spool
 // ---------------------------------------------------------------------------------------------------------
 
-static int open_spool(struct unpack *unpack, const char *directory)
+int unpack_open_spool(int dirfd, struct error *err)
 {
-    unpack->spool = tree_spool(unpack->tree);
-    if (unpack->spool >= 0) {
-        struct stat st;
-        if (fstat(unpack->spool, &st) < 0)
-            return error_set_errno(unpack->err, errno, "reading the spool");
-        unpack->spool_end = st.st_size;
-        return 0;
-    }
-    if (!directory)
-        directory = getenv("TMPDIR");
+    const char *directory = getenv("TMPDIR");
     if (!directory || *directory != '/')
         directory = "/var/tmp";
-    unpack->spool = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (unpack->spool < 0)
-        return error_set_errno(unpack->err, errno, "making a spool file in %s", directory);
-    tree_set_spool(unpack->tree, unpack->spool);
+    int fd = dirfd > 0 ? openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+                       : open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        error_set_errno(err, errno, "making a spool file in %s",
+                        dirfd > 0 ? "the spool directory" : directory);
+    return fd;
+}
+
+static int find_end(struct unpack *unpack)
+{
+    struct stat st;
+    unpack->spool = tree_spool(unpack->tree);
+    if (fstat(unpack->spool, &st) < 0)
+        return error_set_errno(unpack->err, errno, "reading the spool of a tar");
+    unpack->spool_end = st.st_size;
     return 0;
 }
 
@@ -154,8 +156,7 @@ static int add_members(struct unpack *unpack)
 }
 
 int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priority, unpack_read *read,
-               void *context, const char *spool, bool names_only, const char *shown, struct monitor *monitor,
-               struct error *err)
+               void *context, bool names_only, const char *shown, struct monitor *monitor, struct error *err)
 {
     struct unpack unpack = {.tree = tree,
                             .entry = entry,
@@ -170,9 +171,8 @@ int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priori
     if (charset_enter(&charset, err) < 0)
         return -1;
     unpack.buffer = mem_alloc(READ_BUFFER);
-    int status = (!names_only && open_spool(&unpack, spool) < 0) || open_archive(&unpack) < 0
-                     ? -1
-                     : add_members(&unpack);
+    int status =
+        (!names_only && find_end(&unpack) < 0) || open_archive(&unpack) < 0 ? -1 : add_members(&unpack);
     archive_read_free(unpack.archive);
     free(unpack.buffer);
     charset_leave(&charset);

@@ -21,10 +21,11 @@ enum { UNPACK_MEMBERS_MAX = 1 << 20 };
 // Where the bytes come from; 0 at the end, −1 with err.
 typedef ssize_t unpack_read(void *context, void *buffer, size_t len, struct error *err);
 
-// Adds the members beneath entry->to with the given priority. spool: directory for the spool if the tree has
-// none yet; NULL: $TMPDIR or /var/tmp. names_only: contents are passed over and nothing is spooled. shown:
-// the tar, for problems. ERR_UNSUPPORTED_FILE names the member at fault, ERR_TOO_LARGE, ERR_NO_SPACE,
-// ERR_CANCELLED.
+// An unlinked file for tree_set_spool, in this directory (0: $TMPDIR or /var/tmp). To be opened with the
+// daemon's own rights.
+int unpack_open_spool(int dirfd, struct error *err);
+// Adds the members beneath entry->to with the given priority. names_only: contents are passed over and
+// nothing is spooled; else the tree has a spool. shown: the tar, for problems. ERR_UNSUPPORTED_FILE names the
+// member at fault, ERR_TOO_LARGE, ERR_NO_SPACE, ERR_CANCELLED.
 int unpack_add(struct tree *tree, const struct layer_entry *entry, size_t priority, unpack_read *read,
-               void *context, const char *spool, bool names_only, const char *shown, struct monitor *monitor,
-               struct error *err);
+               void *context, bool names_only, const char *shown, struct monitor *monitor, struct error *err);

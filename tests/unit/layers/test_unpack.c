@@ -326,15 +326,29 @@ static void test_bomb(void **state)
     fixture_refuse(fx, ERR_TOO_LARGE, "more than the limit");
 }
 
-static void test_spool_that_cannot_be_made(void **state)
+static void test_spool(void **state)
 {
     struct fixture *fx = *state;
-    char zeros[1024] = {0};
-    fixture_bytes(fx, "t.tar", zeros, sizeof(zeros), 0644);
+    struct tar tar;
+    tar_begin(&tar, NULL);
+    tar_put(&tar, "x", AE_IFREG, 0644, "content");
+    tar_end(&tar, fx, "t.tar");
     add_tar(fx, "t.tar", "/srv");
-    fx->spec.spool = mem_strdup("/nowhere/at/all");
+    AUTO_FREE char *path = fixture_path(fx, "spool");
+    assert_int_equal(mkdir(path, 0700), 0);
+    AUTO_CLOSE int directory = open(path, O_RDONLY | O_DIRECTORY);
+    fx->spec.spool_dirfd = directory;
+    fixture_expect(fx, "f 0644 0:0 0 srv/x 7 content\n");
+    // It is the daemon's, whoever asks.
+    assert_int_equal(chmod(fx->dir, 0755), 0);
+    struct layer_caller caller = {.apply = geteuid() == 0, .uid = 65534, .gid = 65534};
+    struct memory_sink memory = {.sink.ops = &MEMORY_SINK, .buf = &fx->blob};
+    layer_result_clear(&fx->result);
+    assert_int_equal(
+        layer_pack(&fx->spec, fx->roots, &caller, fx->lanes, &memory.sink, NULL, &fx->result, &fx->err), 0);
+    assert_int_equal(rmdir(path), 0);
     assert_int_equal(fixture_pack(fx), -1);
-    assert_non_null(strstr(fx->err.detail, "/nowhere/at/all"));
+    assert_non_null(strstr(fx->err.detail, "making a spool file in the spool directory"));
 }
 
 int main(void)
@@ -349,7 +363,7 @@ int main(void)
         fixture_test(test_not_a_tar),
         fixture_test(test_truncated),
         fixture_test(test_bomb),
-        fixture_test(test_spool_that_cannot_be_made),
+        fixture_test(test_spool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
