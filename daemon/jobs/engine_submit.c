@@ -206,7 +206,7 @@ static struct job *make_job(struct engine *engine, const struct engine_submit *s
     job->created_ms = clock_wall_ms();
     job->uid = submit->caller.uid;
     job->spec_text = json_text(submit->spec);
-    job->labels_text = submit->labels ? json_text(submit->labels) : NULL;
+    job->labels_text = json_is_object(submit->labels) ? json_text(submit->labels) : NULL;
     job->priority = priority_of(submit);
     job->deadline_ms = submit->deadline_ms;
     job->attached = submit->attached;
