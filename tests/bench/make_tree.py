@@ -81,8 +81,9 @@ def file_names(rng, count):
     suffixes, weights = zip(*SUFFIXES)
     names = ["package.json", "README.md", "LICENSE", "index.js"][:count]
     taken = set(names)
+    folders = rng.sample(DIRECTORIES, rng.randint(1, 5))  # about one directory for six files, as npm leaves it
     while len(names) < count:
-        folder = rng.choice(DIRECTORIES) if rng.random() < 0.85 else ""
+        folder = rng.choice(folders) if rng.random() < 0.85 else ""
         stem = "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 6)))
         name = os.path.join(folder, stem + rng.choices(suffixes, weights)[0])
         if name not in taken:
