@@ -18,7 +18,7 @@
 // The library's memory for one connection: the head, and what is being sent. It clears half of it with each
 // request, so an open stream costs that much: small enough for ten thousand of them, large enough for the
 // heads of browsers.
-enum { CONNECTION_MEMORY = 16 * 1024, SIZED_BLOCK = 64 * 1024, PIPE_BYTES = 256 * 1024 };
+enum { CONNECTION_MEMORY = 16 * 1024, SIZED_BLOCK = 64 * 1024, PIPE_BYTES = 256 * 1024, EVENTS_QUEUED = 16 * 1024 };
 
 static struct server *server_of(const struct request *request)
 {
@@ -102,6 +102,15 @@ static struct MHD_Response *make_response(struct request *request)
     return MHD_create_response_from_callback(size, chunked ? 1 : SIZED_BLOCK, pull, stream, stream_done);
 }
 
+// Of what an event stream has to say, little waits in the kernel: a reader that never reads would hold 200 KB there, and a
+// slow one is told newer things for it.
+static void shorten_queue(struct server_conn *conn)
+{
+    int bytes = EVENTS_QUEUED;
+    if (conn->stream && conn->stream->ops->heartbeat)
+        setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
 static enum MHD_Result send_reply(struct request *request)
 {
     struct reply *reply = &request->reply;
@@ -112,6 +121,7 @@ static enum MHD_Result send_reply(struct request *request)
     request->replied = true;
     request->conn->deadline_ms = 0;
     server->stats.streams += request->conn->stream != NULL;
+    shorten_queue(request->conn);
     if (reply->status >= 100 && reply->status < 600)
         server->stats.status_class[reply->status / 100]++;
     log_debug("%s %s %d request=%s", request->method, request->path, reply->status, request->id);
