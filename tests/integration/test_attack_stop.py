@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM in the middle of everything: running jobs, open streams, waiting requests, uploads. It ends with 0 and in time,
-and the next start goes on."""
+and the next start goes on. DRAY_FULL=1 tries more moments."""
 
 import os
 import signal
@@ -13,10 +13,13 @@ from images import Repository, put_image
 from registries import Registry
 
 
+FULL = os.environ.get("DRAY_FULL") == "1"
+
+
 class Busy:
     """A daemon with running jobs, streams of each kind and waiting requests."""
 
-    def __init__(self, registry, drain_ms, jobs=12, streams=60):
+    def __init__(self, registry, drain_ms, jobs=8, streams=60):
         self.daemon = Daemon(settings={"daemon.drain_ms": drain_ms, "network.retry_base_ms": 50})
         (self.daemon.build_root / "data").write_bytes(os.urandom(8_000_000))
         self.registry, self.threads, self.lines, self.streams = registry, [], 0, []
@@ -92,15 +95,15 @@ class Stop(unittest.TestCase):
         return took
 
     def test_at_once(self):
-        for delay in (0, 0.02, 0.1, 0.3):
+        for delay in (0, 0.02, 0.1, 0.3) if FULL else (0.02, 0.1):
             self.assertLess(self.stop_busy(0, delay), 10)
 
     def test_with_time_to_drain(self):
-        for delay in (0, 0.1):
+        for delay in (0, 0.1) if FULL else (0.1,):
             self.assertLess(self.stop_busy(2000, delay), 15)
 
     def test_second_signal(self):
-        for again in (0, 0.1, 0.5):
+        for again in (0, 0.1, 0.5) if FULL else (0, 0.1):
             # Two signals close together may arrive as one.
             self.assertLess(self.stop_busy(20_000, 0.05, again), 3 if again >= 0.1 else 30)
 
