@@ -117,6 +117,7 @@ struct fake_step {
     bool hold;
     bool deaf; // does not look at the cancel flag
     bool done_fails;
+    bool dispensable; // the plan goes on without it
     bool no_join;
     int64_t moves; // bytes it reports
     json_t *then;  // steps to submit when it is done
@@ -216,6 +217,15 @@ static inline int fake_joined(struct step *step, struct step *other, struct job 
     return 0;
 }
 
+static inline int fake_failed(struct step *step, struct job *job, const struct error *err)
+{
+    struct fake_step *fake = container_of(step, struct fake_step, step);
+    if (!fake->dispensable)
+        return -1;
+    job_warning(job, error_wire(err->code), "%s is left out", fake->name);
+    return 0;
+}
+
 static inline void fake_step_free(struct step *step)
 {
     struct fake_step *fake = container_of(step, struct fake_step, step);
@@ -227,7 +237,7 @@ static inline void fake_step_free(struct step *step)
 }
 
 static const struct step_ops fake_step_ops = {
-    .run = fake_run, .done = fake_done, .joined = fake_joined, .free = fake_step_free};
+    .run = fake_run, .done = fake_done, .joined = fake_joined, .free = fake_step_free, .failed = fake_failed};
 static const struct step_ops fake_alone_ops = {.run = fake_run, .done = fake_done, .free = fake_step_free};
 
 static inline struct fake_step *fake_step_new(const json_t *spec)
@@ -242,6 +252,7 @@ static inline struct fake_step *fake_step_new(const json_t *spec)
     fake->events = (int)json_get_int(spec, "events", 0);
     fake->hold = json_get_bool(spec, "hold", false);
     fake->deaf = json_get_bool(spec, "deaf", false);
+    fake->dispensable = json_get_bool(spec, "dispensable", false);
     fake->done_fails = json_get_bool(spec, "done_fails", false);
     fake->moves = json_get_int(spec, "moves", 0);
     fake->then = json_incref(json_object_get(spec, "then"));

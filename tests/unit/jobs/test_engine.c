@@ -115,6 +115,26 @@ static void test_failure_stops_the_others(void **state)
     hall_end(&h);
 }
 
+// One item of a batch fails; the plan knows how to go on.
+static void test_failure_is_dealt_with(void **state)
+{
+    struct hall h;
+    char id[32];
+    (void)state;
+    hall_begin(&h);
+    SUBMIT(&h, id,
+           "{\"steps\":[{\"name\":\"a\",\"fail\":\"registry-denied\",\"dispensable\":true,\"key\":\"k\"},"
+           "{\"name\":\"b\",\"size\":9}]}");
+    hall_expect(&h, id, "succeeded", NULL);
+    assert_int_equal(board_ran("b"), 1);
+    AUTO_JSON json_t *events = hall_events(&h, id);
+    events_check(events, 1, true);
+    assert_string_equal(json_get_string(events_find(events, "warning"), "code"), "registry-denied");
+    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"c\",\"fail\":\"registry-denied\",\"dispensable\":true}]}");
+    hall_expect(&h, id, "succeeded", NULL); // advance was asked after the last one, too
+    hall_end(&h);
+}
+
 static void test_retry(void **state)
 {
     struct hall h;
@@ -554,10 +574,10 @@ static void test_stats(void **state)
 
 HALL_MAIN(cmocka_unit_test(test_succeeds), cmocka_unit_test(test_without_steps),
           cmocka_unit_test(test_failures), cmocka_unit_test(test_failure_stops_the_others),
-          cmocka_unit_test(test_retry), cmocka_unit_test(test_checkpoint_keeps_open),
-          cmocka_unit_test(test_hold), cmocka_unit_test(test_cancel_while_held),
-          cmocka_unit_test(test_cancel_queued), cmocka_unit_test(test_cancel_running),
-          cmocka_unit_test(test_cancel_while_a_step_waits), cmocka_unit_test(test_deadline),
-          cmocka_unit_test(test_limits), cmocka_unit_test(test_who_may_see), cmocka_unit_test(test_forget),
-          cmocka_unit_test(test_evicted), cmocka_unit_test(test_retry_spec), cmocka_unit_test(test_list),
-          cmocka_unit_test(test_wait), cmocka_unit_test(test_stats))
+          cmocka_unit_test(test_failure_is_dealt_with), cmocka_unit_test(test_retry),
+          cmocka_unit_test(test_checkpoint_keeps_open), cmocka_unit_test(test_hold),
+          cmocka_unit_test(test_cancel_while_held), cmocka_unit_test(test_cancel_queued),
+          cmocka_unit_test(test_cancel_running), cmocka_unit_test(test_cancel_while_a_step_waits),
+          cmocka_unit_test(test_deadline), cmocka_unit_test(test_limits), cmocka_unit_test(test_who_may_see),
+          cmocka_unit_test(test_forget), cmocka_unit_test(test_evicted), cmocka_unit_test(test_retry_spec),
+          cmocka_unit_test(test_list), cmocka_unit_test(test_wait), cmocka_unit_test(test_stats))
