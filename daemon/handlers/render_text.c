@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "handlers/text.h"
 
 enum { MESSAGE_MAX = 2000, REFS_MAX = 1000 };
@@ -58,17 +59,31 @@ static void put_member(const json_t *event, const char *label, const char *key, 
     strbuf_putc(out, '\n');
 }
 
-// An image reference has no white space; one that has is not shown to scripts.
+// "host/name:tag@digest" without the tag, which most tools refuse beside a digest. Local forms ("oci:/path:tag@…") stay as
+// they are: their names are no tags of a repository. Caller frees.
+static char *without_tag(const char *ref)
+{
+    const char *at = strchr(ref, '@'), *slash = strrchr(ref, '/');
+    bool local = str_starts(ref, "oci:/") || str_starts(ref, "oci-archive:/") || str_starts(ref, "docker-archive:/");
+    const char *colon = at && slash && !local ? memchr(slash, ':', (size_t)(at - slash)) : NULL;
+    return colon ? mem_printf("%.*s%s", (int)(colon - ref), ref, at) : mem_strdup(ref);
+}
+
+// An image reference has no white space; one that has is not shown to scripts. Two tags of one repository are one result.
 static void put_refs(const json_t *refs, struct strbuf *out)
 {
-    size_t i;
-    json_t *ref;
-    json_array_foreach(refs, i, ref) {
-        const char *text = json_string_value(ref);
-        if (i < REFS_MAX && text && !strpbrk(text, " \t")) {
+    AUTO_FREE char *before = NULL;
+    for (size_t i = 0; i < json_array_size(refs) && i < REFS_MAX; i++) {
+        const char *text = json_string_value(json_array_get(refs, i));
+        if (!text || strpbrk(text, " \t"))
+            continue;
+        char *shown = without_tag(text);
+        if (!str_equal(shown, before)) {
             strbuf_puts(out, " ref=");
-            text_put(out, text, 512);
+            text_put(out, shown, 512);
         }
+        free(before);
+        before = shown;
     }
 }
 

@@ -171,7 +171,7 @@ class Programs(unittest.TestCase):
 
     def judge_first_jobs(self, outputs):
         about = self.inspect("app:1")
-        self.assertIn(f"{self.address}/app:1@{about['Digest']}", outputs["first-job"])
+        self.assertIn(f"{self.address}/app@{about['Digest']}", outputs["first-job"])
         layout = json.loads((self.directory / "image/index.json").read_text())
         self.assertEqual(layout["manifests"][0]["digest"], about["Digest"])
         self.assertEqual(self.inspect("app:curl", "--config")["config"]["Env"], ["MODE=test"])
