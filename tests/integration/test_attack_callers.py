@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import unittest
 
@@ -137,7 +138,10 @@ class OtherUser(unittest.TestCase):
         hidden = self.build({"type": "file", "to": "/x", "text": "x" * 100}, target="hidden:1")
         hidden["labels"] = {"who": "r00t-label"}
         job = self.daemon.run_job(hidden)
-        waiting = self.daemon.post_job({"kind": "copy", "source": "10.255.255.1/a:1", "targets": [f"{self.registry.address}/never:1"]})
+        silent = socket.create_server(("127.0.0.1", 0))  # takes the connection and never answers
+        self.addCleanup(silent.close)
+        waiting = self.daemon.post_job({"kind": "copy", "source": f"127.0.0.1:{silent.getsockname()[1]}/a:1",
+                                        "targets": [f"{self.registry.address}/never:1"]})
         routes = []
         for job_id in (job["id"], waiting["id"]):
             routes += [("GET", f"/v1/jobs/{job_id}"), ("GET", f"/v1/jobs/{job_id}/events?follow=0"), ("POST", f"/v1/jobs/{job_id}/cancel"),
