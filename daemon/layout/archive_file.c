@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "layout/layout_read.h"
 #include "layout/temp_file.h"
 
 enum { SPOOL_BLOCK = 256 << 10, RATIO_MAX = 500, RATIO_FREE_BYTES = 64 << 20 };
@@ -160,4 +161,18 @@ struct tar_index *archive_file_open(const struct roots *roots, const char *path,
         error_wrap(err, "%s", quoted);
     }
     return index;
+}
+
+char *archive_file_read(struct tar_index *tar, const char *name, size_t max, size_t *ret_len, struct error *err)
+{
+    struct reader_at *reader = tar_index_reader(tar, name, err);
+    char *bytes = reader ? layout_read_all(reader, name, max, ret_len, err) : NULL;
+    reader_at_close(reader);
+    return bytes;
+}
+
+int archive_file_wrap(const char *path, struct error *err)
+{
+    AUTO_FREE char *quoted = str_quote(path, 200);
+    return error_wrap(err, "%s", quoted);
 }

@@ -19,3 +19,8 @@ struct archive_spool {
 struct tar_index *archive_file_open(const struct roots *roots, const char *path,
                                     const struct archive_spool *spool, const struct monitor *monitor,
                                     struct error *err);
+
+// A member of an archive into memory, at most max bytes; caller frees. NULL with err.
+char *archive_file_read(struct tar_index *tar, const char *name, size_t max, size_t *ret_len, struct error *err);
+// Puts the archive's path before the error. Returns -1.
+int archive_file_wrap(const char *path, struct error *err);

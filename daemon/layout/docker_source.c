@@ -39,21 +39,6 @@ static struct docker_source *source_of(struct image_store *store)
     return container_of(store, struct docker_source, base);
 }
 
-static int wrap(const struct docker_source *source, struct error *err)
-{
-    AUTO_FREE char *quoted = str_quote(source->path, 200);
-    return error_wrap(err, "%s", quoted);
-}
-
-static char *read_file(const struct docker_source *source, const char *name, size_t max, size_t *ret_len,
-                       struct error *err)
-{
-    struct reader_at *reader = tar_index_reader(source->tar, name, err);
-    char *bytes = reader ? layout_read_all(reader, name, max, ret_len, err) : NULL;
-    reader_at_close(reader);
-    return bytes;
-}
-
 static int refuse_other(const struct docker_source *source, struct error *err)
 {
     error_clear(err);
@@ -70,7 +55,7 @@ static int refuse_other(const struct docker_source *source, struct error *err)
 static int load(struct docker_source *source, struct error *err)
 {
     size_t len = 0;
-    AUTO_FREE char *text = read_file(source, DOCKER_LIST_FILE, json_limits_manifest.bytes, &len, err);
+    AUTO_FREE char *text = archive_file_read(source->tar, DOCKER_LIST_FILE, json_limits_manifest.bytes, &len, err);
     if (!text)
         return err->code == ERR_PATH_NOT_FOUND ? refuse_other(source, err) : -1;
     source->list = docker_list_parse(text, len, err);
@@ -197,7 +182,7 @@ static int draft_image(struct docker_source *source, struct draft *draft, const 
     struct digest digest;
     size_t len = 0;
     const char *name = json_get_string(entry, "Config");
-    AUTO_FREE char *bytes = read_file(source, name, json_limits_config.bytes, &len, err);
+    AUTO_FREE char *bytes = archive_file_read(source->tar, name, json_limits_config.bytes, &len, err);
     if (!bytes || image_config_parse(&config, bytes, len, err) < 0)
         return -1;
     digest_of(&digest, DIGEST_SHA256, bytes, len);
@@ -264,7 +249,7 @@ static int source_resolve(struct image_store *store, const char *name, const str
     struct docker_source *source = source_of(store);
     const json_t *entry = docker_list_find(source->list, name, err);
     if (!entry || make_manifest(source, entry, monitor, ret, err) < 0)
-        return wrap(source, err);
+        return archive_file_wrap(source->path, err);
     return 0;
 }
 
@@ -291,7 +276,7 @@ static int source_manifest(struct image_store *store, const struct descriptor *d
     if (result == 1)
         result = error_set(err, ERR_IMAGE_NOT_FOUND, "there is no manifest %s in a docker-archive",
                            descriptor->digest.text);
-    return result < 0 ? wrap(source, err) : 0;
+    return result < 0 ? archive_file_wrap(source->path, err) : 0;
 }
 
 // The blob's file in the archive (caller frees), or NULL.
@@ -318,7 +303,7 @@ static struct reader_at *source_blob_open(struct image_store *store, const struc
     if (name)
         return tar_index_reader(source->tar, name, err);
     error_set(err, ERR_BLOB_UNKNOWN, "the blob %s is missing", digest->text);
-    wrap(source, err);
+    archive_file_wrap(source->path, err);
     return NULL;
 }
 
@@ -361,7 +346,7 @@ struct image_store *docker_archive_open(const struct roots *roots, const char *p
     if (source->tar && load(source, err) == 0)
         return &source->base;
     if (source->tar)
-        wrap(source, err);
+        archive_file_wrap(source->path, err);
     source_close(&source->base);
     return NULL;
 }

@@ -26,26 +26,11 @@ static struct oci_source *source_of(struct image_store *store)
     return container_of(store, struct oci_source, base);
 }
 
-static int wrap(const struct oci_source *source, struct error *err)
-{
-    AUTO_FREE char *quoted = str_quote(source->path, 200);
-    return error_wrap(err, "%s", quoted);
-}
-
-static char *read_file(const struct oci_source *source, const char *name, size_t max, size_t *ret_len,
-                       struct error *err)
-{
-    struct reader_at *reader = tar_index_reader(source->tar, name, err);
-    char *bytes = reader ? layout_read_all(reader, name, max, ret_len, err) : NULL;
-    reader_at_close(reader);
-    return bytes;
-}
-
 // For the documents that make an archive a layout: if one is not there, it is none.
 static char *read_part(const struct oci_source *source, const char *name, size_t max, size_t *ret_len,
                        struct error *err)
 {
-    char *bytes = read_file(source, name, max, ret_len, err);
+    char *bytes = archive_file_read(source->tar, name, max, ret_len, err);
     if (!bytes && err->code == ERR_PATH_NOT_FOUND) {
         error_clear(err);
         error_set(err, ERR_REGISTRY_PROTOCOL, "it is not an OCI archive: the file %s is missing", name);
@@ -83,11 +68,11 @@ static int source_resolve(struct image_store *store, const char *name, const str
     }
     CLEANUP(error_clear) struct error ignored = ERROR_INIT;
     if (!name || digest_parse(&digest, name, &ignored) < 0)
-        return wrap(source, err);
+        return archive_file_wrap(source->path, err);
     archive_regions_blob_name(&digest, blob);
-    AUTO_FREE char *bytes = read_file(source, blob, MANIFEST_BYTES_MAX, &len, &ignored);
+    AUTO_FREE char *bytes = archive_file_read(source->tar, blob, MANIFEST_BYTES_MAX, &len, &ignored);
     if (!bytes || layout_read_descriptor(bytes, len, &digest, ret, &ignored) < 0)
-        return wrap(source, err);
+        return archive_file_wrap(source->path, err);
     error_clear(err);
     return 0;
 }
@@ -99,9 +84,9 @@ static int source_manifest(struct image_store *store, const struct descriptor *d
     char name[ARCHIVE_REGIONS_NAME_MAX];
     size_t len = 0;
     archive_regions_blob_name(&descriptor->digest, name);
-    AUTO_FREE char *bytes = read_file(source, name, MANIFEST_BYTES_MAX, &len, err);
+    AUTO_FREE char *bytes = archive_file_read(source->tar, name, MANIFEST_BYTES_MAX, &len, err);
     if (!bytes || layout_read_manifest(bytes, len, descriptor, ret, err) < 0)
-        return wrap(source, err);
+        return archive_file_wrap(source->path, err);
     return 0;
 }
 
@@ -121,7 +106,7 @@ static struct reader_at *source_blob_open(struct image_store *store, const struc
     if (tar_index_size(source->tar, name) >= 0)
         return tar_index_reader(source->tar, name, err);
     error_set(err, ERR_BLOB_UNKNOWN, "the blob %s is missing", digest->text);
-    wrap(source, err);
+    archive_file_wrap(source->path, err);
     return NULL;
 }
 
@@ -152,7 +137,7 @@ struct image_store *oci_archive_open(const struct roots *roots, const char *path
     if (source->tar && load(source, err) == 0)
         return &source->base;
     if (source->tar)
-        wrap(source, err);
+        archive_file_wrap(source->path, err);
     source_close(&source->base);
     return NULL;
 }
