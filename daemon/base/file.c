@@ -176,8 +176,7 @@ static void sweep_one(int dirfd, const char *temp)
         unlinkat(dirfd, temp, 0);
 }
 
-// What processes that were killed in the middle left of this very file.
-static void sweep_temps(int dirfd, const char *prefix)
+void file_sweep_at(int dirfd, const char *prefix)
 {
     int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = copy >= 0 ? fdopendir(copy) : NULL;
@@ -198,7 +197,7 @@ int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, 
     static atomic_uint counter;
     AUTO_FREE char *prefix = mem_printf(".%s.tmp-", name);
     AUTO_FREE char *temp = mem_printf("%s%d.%u", prefix, (int)getpid(), atomic_fetch_add(&counter, 1));
-    sweep_temps(dirfd, prefix);
+    file_sweep_at(dirfd, prefix);
     int result = write_temp(dirfd, temp, bytes, len, mode, err);
     if (!result && renameat(dirfd, temp, dirfd, name))
         result = error_set_errno(err, errno, "cannot move the new file into place");

@@ -23,6 +23,9 @@ char *file_read_at(int dirfd, const char *name, size_t max, size_t *ret_len, str
 int file_publish(const char *path, const void *bytes, size_t len, mode_t mode, struct error *err);
 int file_publish_at(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode,
                     struct error *err);
+// Removes the files of the directory whose names begin so and which no live writer has locked (flock(2)): what
+// killed processes left. Whatever cannot be read or removed is left alone.
+void file_sweep_at(int dirfd, const char *prefix);
 int file_write_all(int fd, const void *bytes, size_t len, struct error *err);
 int file_fsync_directory(int dirfd, struct error *err);
 // Removes a tree beneath dirfd without following links. Fine if there is none.

@@ -171,6 +171,16 @@ char *archive_file_read(struct tar_index *tar, const char *name, size_t max, siz
     return bytes;
 }
 
+struct reader_at *archive_file_blob(struct tar_index *tar, const char *path, const char *name,
+                                    const struct digest *digest, struct error *err)
+{
+    if (name && tar_index_size(tar, name) >= 0)
+        return tar_index_reader(tar, name, err);
+    error_set(err, ERR_BLOB_UNKNOWN, "the blob %s is missing", digest->text);
+    archive_file_wrap(path, err);
+    return NULL;
+}
+
 int archive_file_wrap(const char *path, struct error *err)
 {
     AUTO_FREE char *quoted = str_quote(path, 200);

@@ -22,5 +22,8 @@ struct tar_index *archive_file_open(const struct roots *roots, const char *path,
 
 // A member of an archive into memory, at most max bytes; caller frees. NULL with err.
 char *archive_file_read(struct tar_index *tar, const char *name, size_t max, size_t *ret_len, struct error *err);
+// A member as the content of a blob; caller closes. name: NULL if there is none for it. ERR_BLOB_UNKNOWN.
+struct reader_at *archive_file_blob(struct tar_index *tar, const char *path, const char *name,
+                                    const struct digest *digest, struct error *err);
 // Puts the archive's path before the error. Returns -1.
 int archive_file_wrap(const char *path, struct error *err);

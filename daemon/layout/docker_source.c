@@ -300,11 +300,7 @@ static struct reader_at *source_blob_open(struct image_store *store, const struc
 {
     struct docker_source *source = source_of(store);
     AUTO_FREE char *name = blob_name(source, digest);
-    if (name)
-        return tar_index_reader(source->tar, name, err);
-    error_set(err, ERR_BLOB_UNKNOWN, "the blob %s is missing", digest->text);
-    archive_file_wrap(source->path, err);
-    return NULL;
+    return archive_file_blob(source->tar, source->path, name, digest, err);
 }
 
 static void source_close(struct image_store *store)

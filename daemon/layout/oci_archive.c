@@ -103,11 +103,7 @@ static struct reader_at *source_blob_open(struct image_store *store, const struc
     struct oci_source *source = source_of(store);
     char name[ARCHIVE_REGIONS_NAME_MAX];
     archive_regions_blob_name(digest, name);
-    if (tar_index_size(source->tar, name) >= 0)
-        return tar_index_reader(source->tar, name, err);
-    error_set(err, ERR_BLOB_UNKNOWN, "the blob %s is missing", digest->text);
-    archive_file_wrap(source->path, err);
-    return NULL;
+    return archive_file_blob(source->tar, source->path, name, digest, err);
 }
 
 static void source_close(struct image_store *store)

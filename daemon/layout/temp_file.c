@@ -4,7 +4,6 @@
 // other than .dray-* appears only with content that was fsynced, and never changes in place.
 #include "layout/temp_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +15,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/str.h"
 
 #define TEMP_PREFIX ".dray-"
 
@@ -89,24 +87,7 @@ void temp_file_close(struct temp_file *temp)
     *temp = (struct temp_file){.dirfd = -1, .fd = -1};
 }
 
-static void sweep_one(int dirfd, const char *name)
-{
-    AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-        unlinkat(dirfd, name, 0);
-}
-
 void temp_file_sweep(int dirfd)
 {
-    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = copy >= 0 ? fdopendir(copy) : NULL;
-    if (!directory) {
-        if (copy >= 0)
-            close(copy);
-        return;
-    }
-    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
-        if (str_starts(entry->d_name, TEMP_PREFIX))
-            sweep_one(dirfd, entry->d_name);
-    closedir(directory);
+    file_sweep_at(dirfd, TEMP_PREFIX);
 }
