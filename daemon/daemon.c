@@ -26,6 +26,7 @@
 #include "base/strbuf.h"
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
+#include "blobs/notes.h"
 #include "credentials/credentials.h"
 #include "handlers/app.h"
 #include "http/server.h"
@@ -45,6 +46,8 @@ enum { HOUSEKEEPING_MS = 60000, WATCHDOG_STEP_MS = 600000 };
 
 #define SPOOL_BYTES_MAX ((int64_t)64 << 30)
 
+static const struct notes_limits NOTES_LIMITS = {.count = 512, .bytes = 128 << 20};
+
 struct daemon {
     const struct config *config;
     int lock_fd;
@@ -57,6 +60,7 @@ struct daemon {
     struct registry *registry;
     struct blob_store *blobs;
     struct blob_graph *graph;
+    struct notes *notes;
     struct lanes *lanes;
     struct roots *build_roots, *output_roots;
     struct governor *governor;
@@ -147,6 +151,9 @@ static int open_stores(struct daemon *d, struct error *err)
     d->blobs = blob_store_open(c->cache_dir, c->cache_bytes, err);
     if (!d->blobs || !(d->graph = blob_graph_new(d->store, (size_t)c->facts_count, c->facts_age_s * 1000, err)))
         return -1;
+    AUTO_FREE char *notes = mem_printf("%s/notes", c->state_dir);
+    if (!(d->notes = notes_open(notes, NOTES_LIMITS, err)))
+        return -1;
     d->build_roots = open_roots("build root", "--build-root", &c->build_roots, err);
     d->output_roots = d->build_roots ? open_roots("output root", "--output-root", &c->output_roots, err) : NULL;
     return d->output_roots ? 0 : -1;
@@ -212,6 +219,7 @@ static int open_crafts(struct daemon *d, struct error *err)
                                        .hosts = d->config->host_table,
                                        .blobs = d->blobs,
                                        .graph = d->graph,
+                                       .notes = d->notes,
                                        .lanes = d->lanes,
                                        .build_roots = d->build_roots,
                                        .output_roots = d->output_roots,
@@ -462,6 +470,7 @@ void daemon_free(struct daemon *d)
         engine_free(d->engine);
     if (d->graph)
         blob_graph_free(d->graph);
+    notes_free(d->notes);
     lanes_free(d->lanes);
     if (d->registry)
         registry_free(d->registry);

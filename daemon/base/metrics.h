@@ -17,6 +17,7 @@
     X(JOB_QUEUE,       "dray_job_queue_seconds",       "kind", NULL, NULL,         8, HISTOGRAM, "From the acceptance of a job to its first attempt.") \
     X(BLOB_BYTES,      "dray_blob_bytes_total",        "how", NULL, NULL,          8, COUNTER, "Bytes of blobs brought to their targets: copied, mounted, exists already, or cache (copied, made by an earlier job).") \
     X(REGISTRY_REQUESTS, "dray_registry_requests_total", "registry", "code", NULL, 308, COUNTER, "Requests sent to registries, redirects and token servers, by class of the answer.") \
+    X(LAYER_BLOCKS,    "dray_layer_blocks_total",      "how", NULL, NULL,          4, COUNTER, "Blocks of packed layers: compressed, or reused (taken from the layer that an earlier build of the same sources made).") \
     X(RETRIES,         "dray_registry_retries_total",  "code", NULL, NULL,        64, COUNTER, "Steps tried again by problem, and transfers resumed.")
 // clang-format on
 

@@ -12,6 +12,7 @@ struct registry;
 struct credentials;
 struct blob_store;
 struct blob_graph;
+struct notes;
 struct lanes;
 struct host_table;
 struct transport;
@@ -23,6 +24,7 @@ struct image_context {
     const struct host_table *hosts;
     struct blob_store *blobs;
     struct blob_graph *graph;
+    struct notes *notes;         // what packed layers and read bases were like
     struct lanes *lanes;
     const struct roots *build_roots;
     const struct roots *output_roots;

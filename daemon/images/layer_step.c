@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
 #include "images/context_file.h"
+#include "images/layer_memory.h"
 
 struct layer_step {
     struct step base;
@@ -44,6 +46,13 @@ static void complete_caller(struct layer_caller *caller)
         caller->gid = found->pw_gid;
 }
 
+static int pack_to(struct layer_work *work, const struct layer_spec *spec, struct sink *out, struct step *step,
+                   struct layer_result *ret, struct error *err)
+{
+    return layer_pack(spec, work->context->build_roots, &work->caller, work->context->lanes, out, &step->monitor, ret,
+                      err);
+}
+
 static int pack_run(struct step *step, struct error *err)
 {
     struct layer_work *work = ((struct layer_step *)step)->work;
@@ -52,10 +61,17 @@ static int pack_run(struct step *step, struct error *err)
         return -1;
     step_event(step, "blob.state", json_pack("{s:s, s:n, s:n, s:s}", "blob", work->label, "target", "digest", "state",
                                              "packing"));
-    int result = layer_pack(work->spec, work->context->build_roots, &work->caller, work->context->lanes,
-                            blob_writer_sink(writer), &step->monitor, &work->result, err);
+    struct layer_memory memory;
+    struct layer_spec spec = *work->spec;
+    layer_memory_open(&memory, work->context, &work->caller, &spec);
+    int result = pack_to(work, &spec, blob_writer_sink(writer), step, &work->result, err);
     if (!result)
         result = blob_writer_publish(writer, &work->result.digest, err);
+    if (!result)
+        layer_memory_keep(&memory, work->context, &work->result);
+    layer_memory_close(&memory);
+    free(work->result.index);
+    work->result.index = NULL;
     work->leased = !result;
     blob_writer_free(writer);
     return result;
@@ -63,7 +79,7 @@ static int pack_run(struct step *step, struct error *err)
 
 int layer_work_remake(void *arg, struct step *step, struct error *err)
 {
-    const struct layer_work *work = arg;
+    struct layer_work *work = arg;
     struct blob_store *blobs = work->context->blobs;
     struct layer_result made = {0};
     if (blob_store_size(blobs, &work->result.digest) >= 0)
@@ -71,8 +87,7 @@ int layer_work_remake(void *arg, struct step *step, struct error *err)
     struct blob_writer *writer = blob_store_write(blobs, NULL, -1, err);
     if (!writer)
         return -1;
-    int result = layer_pack(work->spec, work->context->build_roots, &work->caller, work->context->lanes,
-                            blob_writer_sink(writer), &step->monitor, &made, err);
+    int result = pack_to(work, work->spec, blob_writer_sink(writer), step, &made, err);
     if (!result && !digest_equal(&made.digest, &work->result.digest))
         result = error_set(err, ERR_SOURCE_CHANGED, "%s was lost from the cache, and its files have changed since",
                            work->label);
@@ -81,7 +96,7 @@ int layer_work_remake(void *arg, struct step *step, struct error *err)
     if (!result)
         blob_store_release(blobs, &made.digest); // the lease of before still counts
     blob_writer_free(writer);
-    free(made.toc_digest);
+    layer_result_clear(&made);
     return result;
 }
 
@@ -106,10 +121,26 @@ static int part_made(struct layer_work *part, struct job *job, struct error *err
     return --work->open_parts ? 0 : work->made(work, job, err);
 }
 
+// How much of the layer an earlier one had.
+static void tell_reuse(const struct layer_work *work, struct job *job)
+{
+    const struct layer_result *made = &work->result;
+    metrics_add(METRIC_LAYER_BLOCKS, made->blocks_reused, "reused", NULL, NULL);
+    metrics_add(METRIC_LAYER_BLOCKS, made->blocks - made->blocks_reused, "compressed", NULL, NULL);
+    if (!made->blocks_reused)
+        return;
+    AUTO_FREE char *message = mem_printf("%s: %lld of %lld blocks are as they were in an earlier build", work->label,
+                                         (long long)made->blocks_reused, (long long)made->blocks);
+    job_event(job, "log", json_pack("{s:s, s:s, s:s, s:I, s:I}", "code", "blocks-reused", "message", message, "blob",
+                                    work->label, "blocks", (json_int_t)made->blocks, "blocks_reused",
+                                    (json_int_t)made->blocks_reused));
+}
+
 static int pack_done(struct step *step, struct job *job, struct error *err)
 {
     struct layer_work *work = ((struct layer_step *)step)->work;
     remember(work);
+    tell_reuse(work, job);
     return part_made(work, job, err);
 }
 

@@ -183,5 +183,8 @@ int layer_survey(const struct layer_spec *spec, const struct roots *roots, const
 int layer_recompress(struct reader_at *blob, enum layer_algorithm algorithm, int level, const char *shown,
                      struct lanes *lanes, struct sink *out, struct monitor *monitor, struct layer_result *ret,
                      struct error *err);
+// The name under which a later build of the same project finds the blob and index of this one, for layer_earlier:
+// a hash over sources, rules, engine and caller, but over no content, time or state of a file.
+void layer_lineage(const struct layer_spec *spec, const struct layer_caller *caller, struct digest *ret);
 // Name and version of the engine that makes the bytes, part of every cache key: "isal-2.30.0/b1" …
 const char *layer_engine(const struct layer_spec *spec);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Little changed, little work: after a pack, the digest of the blob and the index of its blocks are noted under the lineage of
+// the layer; the next pack of that lineage takes unchanged blocks from there. Worker.
+#pragma once
+
+#include "images/images.h"
+#include "layers/layer.h"
+
+struct layer_memory {
+    struct digest lineage;
+    struct layer_earlier earlier;
+    void *note;
+};
+
+// Never fails: what cannot be found again is compressed again. Sets spec->earlier and asks for the new index; both the spec and
+// the memory last until layer_memory_close.
+void layer_memory_open(struct layer_memory *memory, const struct image_context *context, const struct layer_caller *caller,
+                       struct layer_spec *spec);
+// Notes what was made.
+void layer_memory_keep(const struct layer_memory *memory, const struct image_context *context,
+                       const struct layer_result *made);
+void layer_memory_close(struct layer_memory *memory);
