@@ -45,10 +45,24 @@ static int reading_failed(struct copy_item *item, const struct error *err)
     return 0;
 }
 
+// An index may name manifests that its repository does not have (a sparse index, OCI distribution-spec "Pushing
+// Manifests"), and a list of referrers what was removed since: the copy is then as sparse as its source, and says so. What
+// `platforms` selects has to be there.
+static bool may_be_missing(const struct resolve_step *step, const struct error *err)
+{
+    const struct copy_item *item = step->plan;
+    return err->code == ERR_IMAGE_NOT_FOUND && step->has_expected && (!item->spec->n_platforms || step->number > 1);
+}
+
 static int resolve_failed(struct resolve_step *step, struct job *job, const struct error *err)
 {
-    (void)job;
-    return reading_failed(step->plan, err);
+    struct copy_item *item = step->plan;
+    if (!may_be_missing(step, err))
+        return reading_failed(item, err);
+    item->open--;
+    job_warning(job, "child-missing", "the source lacks %s, which it refers to; the copy lacks it, too",
+                step->expected.digest.text);
+    return 0;
 }
 
 static int listing_failed(struct referrers_step *step, struct job *job, const struct error *err)

@@ -60,7 +60,7 @@ void image_store_close(
 // blobs are known after this call.
 int image_store_resolve(struct image_store *store, const char *name, const struct monitor *monitor,
                         struct descriptor *ret, struct error *err);
-// Reads and verifies.
+// Reads and verifies. ERR_IMAGE_NOT_FOUND if it is not there.
 int image_store_manifest(struct image_store *store, const struct descriptor *descriptor, struct manifest *ret,
                          struct error *err);
 int64_t image_store_blob_size(struct image_store *store, const struct digest *digest); // -1: not there

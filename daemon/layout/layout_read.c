@@ -27,9 +27,19 @@ char *layout_read_all(struct reader_at *reader, const char *name, size_t max, si
     return mem_take(bytes);
 }
 
+static int not_read(const struct digest *digest, struct error *err)
+{
+    if (err->code != ERR_PATH_NOT_FOUND)
+        return -1;
+    error_clear(err);
+    return error_set(err, ERR_IMAGE_NOT_FOUND, "the manifest %s is missing", digest->text);
+}
+
 int layout_read_manifest(const char *bytes, size_t len, const struct descriptor *descriptor,
                          struct manifest *ret, struct error *err)
 {
+    if (!bytes)
+        return not_read(&descriptor->digest, err);
     // The digest first: what is wrong with bytes that nobody asked for is of no interest.
     struct digest actual;
     digest_of(&actual, descriptor->digest.algorithm, bytes, len);

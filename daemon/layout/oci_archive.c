@@ -85,7 +85,7 @@ static int source_manifest(struct image_store *store, const struct descriptor *d
     size_t len = 0;
     archive_regions_blob_name(&descriptor->digest, name);
     AUTO_FREE char *bytes = archive_file_read(source->tar, name, MANIFEST_BYTES_MAX, &len, err);
-    if (!bytes || layout_read_manifest(bytes, len, descriptor, ret, err) < 0)
+    if (layout_read_manifest(bytes, len, descriptor, ret, err) < 0)
         return archive_file_wrap(source->path, err);
     return 0;
 }

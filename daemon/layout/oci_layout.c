@@ -316,8 +316,6 @@ int oci_layout_manifest(struct oci_layout *layout, const struct descriptor *desc
     size_t len = 0;
     blob_name(&descriptor->digest, name);
     AUTO_FREE char *bytes = read_file(layout, name, MANIFEST_BYTES_MAX, &len, err);
-    if (!bytes)
-        return wrap(layout, err);
     return layout_read_manifest(bytes, len, descriptor, ret, err) < 0 ? wrap(layout, err) : 0;
 }
 
