@@ -14,7 +14,7 @@ _dray_jobs() {
 _dray_options() {
     case $1 in
         build) echo --base --target --add --exclude --cmd --entrypoint --env --image-label --workdir --user --platform --created \
-            --compression -t ;;
+            --compression --base-tree -t ;;
         copy) echo --platform --force ;;
         index) echo --target --base --platform --remove --annotation -t ;;
         check) echo --deep ;;

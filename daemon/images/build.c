@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The order of a build: the base is resolved and the layers are packed side by side; base layers begin to move as soon as they
-// are known; when both are done the image is assembled and published.
+// The order of a build: the base is resolved and, where `base_tree` says so, looked at; the layers are packed (beside all that
+// if they do not depend on it); base layers begin to move as soon as they are known; when all is done the image is assembled and published.
 #include "images/build.h"
 
 #include "base/mem.h"
@@ -11,6 +11,7 @@
 static void free_variant(struct build_variant *variant)
 {
     layer_stack_clear(&variant->stack);
+    below_free(variant->below);
     image_config_clear(&variant->config);
     descriptor_clear(&variant->config_descriptor);
     free(variant->config_text);
@@ -19,17 +20,18 @@ static void free_variant(struct build_variant *variant)
 static void build_free(void *arg)
 {
     struct build_plan *plan = arg;
-    for (size_t i = 0; plan->variants && i < plan->spec.n_platforms; i++)
-        free_variant(&plan->variants[i]);
-    for (size_t i = 0; plan->works && i < plan->spec.n_layers; i++)
+    for (size_t i = 0; plan->works && i < plan->spec.n_layers * plan->spec.n_platforms; i++)
         if (plan->works[i].context)
             layer_work_clear(&plan->works[i]);
+    for (size_t i = 0; plan->variants && i < plan->spec.n_platforms; i++)
+        free_variant(&plan->variants[i]);
     publish_free(plan->publish);
     rebase_fini(&plan->rebase);
     platform_set_fini(&plan->base_set);
     endpoint_fini(&plan->base);
     free(plan->variants);
     free(plan->works);
+    free(plan->lower);
     free(plan->found);
     if (plan->auth)
         credential_set_unref(plan->auth);
@@ -51,10 +53,15 @@ static void prepare(struct build_plan *plan, const json_t *auth, const json_t *c
 {
     const struct build_spec *spec = &plan->spec;
     plan->variants = mem_calloc(spec->n_platforms, sizeof(*plan->variants));
-    plan->works = mem_calloc(spec->n_layers, sizeof(*plan->works));
+    plan->works = mem_calloc(spec->n_layers * spec->n_platforms, sizeof(*plan->works));
+    plan->lower = mem_calloc(spec->n_layers, sizeof(*plan->lower));
+    for (size_t i = 0; i < spec->n_layers; i++)
+        plan->lower[i] = spec->layers[i].is_blob ? NULL : &spec->layers[i].spec;
     plan->found = mem_calloc(spec->n_layers, sizeof(*plan->found));
-    for (size_t i = 0; i < spec->n_platforms; i++)
+    for (size_t i = 0; i < spec->n_platforms; i++) {
         plan->variants[i].platform = &spec->platforms[i];
+        plan->variants[i].below = spec->base.kind == LOCATION_SCRATCH ? below_empty() : NULL;
+    }
     pin_inputs(plan, checkpoint);
     endpoint_init(&plan->base, plan->context, &spec->base, plan->auth);
     if (spec->base.kind != LOCATION_SCRATCH)
@@ -71,7 +78,8 @@ static void prepare(struct build_plan *plan, const json_t *auth, const json_t *c
 static void begin(struct build_plan *plan)
 {
     publish_start(plan->publish);
-    build_begin_layers(plan);
+    if (!build_needs_below(plan))
+        build_begin_layers(plan);
     if (plan->spec.base.kind != LOCATION_SCRATCH)
         platform_set_start(&plan->base_set, plan->job);
 }
@@ -113,11 +121,20 @@ static int ends_known(struct build_plan *plan, struct error *err)
 {
     if (build_edit_base(plan, err))
         return -1;
+    plan->stage = BUILD_BELOW;
+    if (build_needs_below(plan))
+        build_examine_base(plan);
+    return 0;
+}
+
+static void below_known(struct build_plan *plan)
+{
+    if (build_needs_below(plan))
+        build_begin_layers(plan);
     plan->stage = BUILD_LAYERS;
     // Base layers that stay need no packing: they may move while the new layers are made.
     if (!plan->spec.edits.flatten && !plan->spec.edits.recompress)
         build_announce(plan, false);
-    return 0;
 }
 
 static int layers_made(struct build_plan *plan, struct error *err)
@@ -150,9 +167,11 @@ static int build_advance(struct job *job, void *arg, struct error *err)
     if (plan->stage == BUILD_REBASE && (!plan->spec.edits.rebase || rebase_complete(&plan->rebase)) &&
         ends_known(plan, err))
         return -1;
+    if (plan->stage == BUILD_BELOW && !plan->n_examining)
+        below_known(plan);
     if (plan->stage == BUILD_LAYERS && !plan->looking && publish_ready(plan->publish))
         build_look_for_blobs(plan);
-    if (plan->stage == BUILD_LAYERS && plan->n_made == plan->spec.n_layers && layers_made(plan, err))
+    if (plan->stage == BUILD_LAYERS && plan->n_made == plan->n_begun && layers_made(plan, err))
         return -1;
     if (reshape_layers(plan, err))
         return -1;

@@ -83,31 +83,64 @@ static int layer_made(struct layer_work *work, struct job *job, struct error *er
 static void announce_packing(struct build_plan *plan)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < plan->spec.n_layers; i++)
+    for (size_t i = 0; i < plan->spec.n_layers * plan->spec.n_platforms; i++)
         if (plan->works[i].label)
             json_array_append_new(list, json_pack("{s:s, s:n, s:n, s:n, s:s, s:n}", "blob", plan->works[i].label,
                                                   "digest", "media_type", "size", "role", "layer", "target"));
     job_event(plan->job, "job.plan", json_pack("{s:o, s:i, s:b}", "blobs", list, "bytes_total", 0, "estimated", 1));
 }
 
+static char *label_of(const struct build_plan *plan, size_t variant, size_t number)
+{
+    if (variant == 0)
+        return mem_printf("layers/%zu", number);
+    AUTO_FREE char *platform = platform_format(plan->variants[variant].platform);
+    return mem_printf("layers/%zu/%s", number, platform);
+}
+
+static void add_work(struct build_plan *plan, size_t v, size_t number)
+{
+    const struct build_layer *layer = &plan->spec.layers[number];
+    const struct build_variant *variant = &plan->variants[v];
+    struct layer_work *work = &variant->works[number];
+    layer_work_init(work, &layer->spec, variant->below ? below_view(variant->below) : NULL, plan->lower, number);
+    work->context = plan->context;
+    work->label = label_of(plan, v, number);
+    work->split = layer->split_auto;
+    work->made = layer_made;
+    work->plan = plan;
+    work->number = number;
+    plan->n_begun++;
+}
+
+// The first platform whose layers are the same because the same is known below.
+static size_t first_like(const struct build_plan *plan, size_t v)
+{
+    for (size_t u = 0; u < v; u++)
+        if (!build_needs_below(plan) || (!plan->variants[u].below && !plan->variants[v].below))
+            return u;
+    return v;
+}
+
+static void add_works(struct build_plan *plan, size_t v)
+{
+    size_t like = first_like(plan, v);
+    plan->variants[v].works = &plan->works[like * plan->spec.n_layers];
+    for (size_t i = 0; i < plan->spec.n_layers; i++)
+        if (!plan->spec.layers[i].is_blob && !plan->variants[v].works[i].context &&
+            build_layer_applies(&plan->spec.layers[i], plan->variants[v].platform))
+            add_work(plan, like, i);
+}
+
 void build_begin_layers(struct build_plan *plan)
 {
-    for (size_t i = 0; i < plan->spec.n_layers; i++) {
-        if (plan->spec.layers[i].is_blob)
-            continue;
-        plan->works[i] = (struct layer_work){
-            .context = plan->context,
-            .spec = &plan->spec.layers[i].spec,
-            .label = mem_printf("layers/%zu", i),
-            .split = plan->spec.layers[i].split_auto,
-            .made = layer_made,
-            .plan = plan,
-            .number = i,
-        };
-    }
-    announce_packing(plan);
+    for (size_t v = 0; v < plan->spec.n_platforms; v++)
+        add_works(plan, v);
     for (size_t i = 0; i < plan->spec.n_layers; i++)
-        if (plan->works[i].label)
+        plan->n_begun += plan->spec.layers[i].is_blob;
+    announce_packing(plan);
+    for (size_t i = 0; i < plan->spec.n_layers * plan->spec.n_platforms; i++)
+        if (plan->works[i].context)
             layer_work_start(&plan->works[i], plan->job);
 }
 
@@ -216,7 +249,7 @@ static int add_layer(struct build_plan *plan, struct build_variant *variant, siz
         add_history(plan, variant, &layer->blob_diff_id, number);
         return 0;
     }
-    for (struct layer_work *work = &plan->works[number]; work; work = work->upper) {
+    for (struct layer_work *work = &variant->works[number]; work; work = work->upper) {
         if (add_packed(plan, variant, work, err))
             return -1;
         add_history(plan, variant, &work->result.diff_id, number);

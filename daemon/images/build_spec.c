@@ -27,7 +27,7 @@ static void decode_base_tree(struct json_reader *r, struct build_spec *spec)
     if (str_equal(text, "ignore"))
         spec->base_tree = BASE_TREE_IGNORE;
     else if (str_equal(text, "fetch"))
-        json_read_fail(r, "base_tree", "\"fetch\" is not supported by this version of drayd");
+        spec->base_tree = BASE_TREE_FETCH;
     else
         json_read_fail(r, "base_tree", "must be \"known\", \"fetch\" or \"ignore\"");
 }

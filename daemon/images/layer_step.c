@@ -241,6 +241,19 @@ static int fingerprint_done(struct step *step, struct job *job, struct error *er
 static const struct step_ops fingerprint_ops = {
     .run = fingerprint_run, .done = fingerprint_done, .free = layer_free};
 
+void layer_work_init(struct layer_work *work, const struct layer_spec *spec, const struct layer_below *base,
+                     const struct layer_spec *const *lower, size_t n_lower)
+{
+    *work = (struct layer_work){.whole = *spec};
+    work->spec = &work->whole;
+    work->whole.entries = mem_calloc(spec->n_entries + 1, sizeof(*spec->entries));
+    memcpy(work->whole.entries, spec->entries, spec->n_entries * sizeof(*spec->entries));
+    if (!base)
+        return;
+    between_init(&work->between, base, lower, n_lower);
+    work->whole.below = &work->between.view;
+}
+
 void layer_work_start(struct layer_work *work, struct job *job)
 {
     int64_t uid = job_owner_uid(job);
@@ -265,6 +278,7 @@ void layer_work_clear(struct layer_work *work)
         blob_store_release(work->context->blobs, &work->result.digest);
     if (work->spec && !work->lower)
         context_files_close(work->spec);
+    free(work->whole.entries);
     layer_result_clear(&work->result);
     free(work->label);
     *work = (struct layer_work){0};

@@ -7,10 +7,13 @@
 #include "images/images.h"
 #include "images/layer_decode.h"
 #include "jobs/job.h"
+#include "layers/between.h"
 
 struct layer_work {
     struct image_context *context;
-    struct layer_spec *spec;       // borrowed from the plan
+    struct layer_spec *spec;       // of what is packed: &whole or &part
+    struct layer_spec whole;       // as the job says it, and what lies below; texts are the plan's, readers of contexts its own
+    struct between between;
     char *label;                   // `blob` of its events
     struct layer_caller caller;
     struct digest fingerprint;
@@ -29,6 +32,10 @@ struct layer_work {
     size_t number;
 };
 
+// spec: borrowed, as lower: the specs of the new layers below this one. base: what is known of the image below all of them,
+// or NULL. Then the plan fills context, label, split, made, plan, number.
+void layer_work_init(struct layer_work *work, const struct layer_spec *spec, const struct layer_below *base,
+                     const struct layer_spec *const *lower, size_t n_lower);
 // Submits the first step. work stays the plan's and must outlive the job's steps.
 void layer_work_start(struct layer_work *work, struct job *job);
 // Makes the same blob again, after the cache has lost or damaged it; arg: the work. Worker. ERR_SOURCE_CHANGED if it would be

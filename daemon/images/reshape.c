@@ -4,14 +4,11 @@
 // takes the layers up to the top, so that no index shifts.
 #include "images/reshape.h"
 
-
 #include "base/clock.h"
 #include "base/mem.h"
 #include "blobs/blob_store.h"
-#include "images/layer_fetch.h"
+#include "images/layer_open.h"
 #include "oci/media_type.h"
-
-enum { HASH_BUFFER = 256 << 10 };
 
 struct reshape_step {
     struct step base;
@@ -22,47 +19,6 @@ struct reshape_step {
     struct layer_result result;
     bool leased;
 };
-
-// --- reading -------------------------------------------------------------------------------------------------------------
-
-// Layers from elsewhere were verified on their way; those of a layout are now.
-static int verify(struct reader_at *reader, const struct descriptor *blob, struct monitor *monitor, struct error *err)
-{
-    struct hasher *hasher = hasher_new(blob->digest.algorithm);
-    AUTO_FREE char *bytes = mem_alloc(HASH_BUFFER);
-    struct digest digest = {0};
-    int64_t offset = 0;
-    ssize_t got = 0;
-    while (!monitor_check(monitor, err) && (got = reader_at_read(reader, bytes, HASH_BUFFER, offset, err)) > 0) {
-        hasher_update(hasher, bytes, (size_t)got);
-        offset += got;
-    }
-    hasher_finish(hasher, &digest);
-    hasher_free(hasher);
-    if (err->code != ERR_NONE)
-        return -1;
-    if (digest_equal(&digest, &blob->digest))
-        return 0;
-    return error_set(err, ERR_DIGEST_MISMATCH, "the content of the layer %s is not what its name says",
-                     blob->digest.text);
-}
-
-static struct reader_at *open_layer(struct reshape_step *self, const struct stack_layer *layer, struct error *err)
-{
-    if (!layer->from && !layer->leased_in) {
-        error_set(err, ERR_MANIFEST_UNSUPPORTED, "the foreign layer %s lies nowhere that can be read",
-                  layer->descriptor.digest.text);
-        return NULL;
-    }
-    if (!layer->from)
-        return blob_store_read(self->reshape->context->blobs, &layer->descriptor.digest, err);
-    struct reader_at *reader = layer_fetch(layer->from, &layer->descriptor, false, &self->base, err);
-    if (!reader || endpoint_is_registry(layer->from) ||
-        !verify(reader, &layer->descriptor, &self->base.monitor, err))
-        return reader;
-    reader_at_close(reader);
-    return NULL;
-}
 
 // --- writing -------------------------------------------------------------------------------------------------------------
 
@@ -82,7 +38,7 @@ static int open_entries(struct reshape_step *self, struct layer_spec *spec, stru
         entry->type = LAYER_LAYER;
         entry->to = mem_strdup("/");
         entry->context = layer->descriptor.digest;
-        entry->context_reader = open_layer(self, layer, err);
+        entry->context_reader = layer_open(layer, self->reshape->context->blobs, &self->base, err);
         if (!entry->context_reader)
             return -1;
     }
@@ -107,7 +63,7 @@ static int recompress(struct reshape_step *self, struct sink *out, struct error 
 {
     const struct reshape *reshape = self->reshape;
     const struct stack_layer *layer = &reshape->stack->items[self->first];
-    struct reader_at *reader = open_layer(self, layer, err);
+    struct reader_at *reader = layer_open(layer, reshape->context->blobs, &self->base, err);
     if (!reader)
         return -1;
     int result = layer_recompress(reader, reshape->algorithm, reshape->level, layer->descriptor.digest.text,

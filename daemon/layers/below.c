@@ -69,6 +69,11 @@ const struct layer_below *below_view(const struct below *below)
     return &below->view;
 }
 
+void below_silence_parents(struct below *below)
+{
+    below->view.silent_parents = true;
+}
+
 size_t below_count(const struct below *below)
 {
     return table_count(below->table);

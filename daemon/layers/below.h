@@ -24,6 +24,7 @@ struct below *below_from_layers(struct reader_at *const *blobs, size_t count, st
 struct below *below_empty(void);                                 // of "scratch"
 void below_free(struct below *below);                            // NULL is fine
 const struct layer_below *below_view(const struct below *below); // borrowed; any thread
+void below_silence_parents(struct below *below); // sets silent_parents of its view
 size_t below_count(const struct below *below);
 // Bytes to keep; caller frees. NULL if they would be more than BELOW_TEXT_MAX.
 char *below_format(const struct below *below, size_t *ret_len);

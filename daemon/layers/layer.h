@@ -13,7 +13,7 @@
 // implied parents that nothing in the spec describes. The first two get an entry by the rules of their source
 // (the root "/" never does). An implied parent gets one only where `below` knows what to write: with the
 // attributes that the directory has below, or 0755 0:0 where it is known to be absent (always so on
-// `scratch`). Where nothing is known it gets none, because an entry would replace the attributes of a
+// `scratch`). Where nothing is known (or below->silent_parents is set) it gets none, because an entry would replace the attributes of a
 // directory that may exist. So does any directory that exists below keep its attributes, unless a
 // LAYER_DIRECTORY entry names it. A directory whose path is a symbolic link below is ERR_CONFLICT, unless a
 // LAYER_DELETE entry removes the link.
@@ -93,6 +93,9 @@ struct layer_below {
     // path is relative, "usr/lib"; ret is filled for directories and links.
     enum layer_below_kind (*lookup)(const struct layer_below *below, const char *path,
                                     struct layer_below_node *ret);
+    // Implied parents get no entry: the bytes are those of a layer that knows nothing, as long as no copied directory
+    // meets one below.
+    bool silent_parents;
 };
 
 // A blob that an earlier layer_pack of the same engine made, and the index that it gave for it: unchanged

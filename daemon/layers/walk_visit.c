@@ -299,6 +299,8 @@ static bool describe(const struct walker *walker, const struct candidate *source
                      enum layer_below_kind kind, const struct layer_below_node *node, struct walk_item *item)
 {
     bool named = source && source->op && source->op->kind == TREE_DIRECTORY && !source->op->member;
+    if (!source && walker->spec->below && walker->spec->below->silent_parents)
+        return false;
     if (kind == LAYER_BELOW_DIRECTORY && !named) {
         item->mode = node->mode & 07777;
         item->uid = node->uid;
