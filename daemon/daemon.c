@@ -30,6 +30,7 @@
 #include "credentials/credentials.h"
 #include "handlers/app.h"
 #include "http/server.h"
+#include "images/config_memory.h"
 #include "images/image_query.h"
 #include "images/images.h"
 #include "jobs/engine.h"
@@ -42,7 +43,7 @@
 #include "store/store.h"
 #include "token_file.h"
 
-enum { HOUSEKEEPING_MS = 60000, WATCHDOG_STEP_MS = 600000 };
+enum { HOUSEKEEPING_MS = 60000, WATCHDOG_STEP_MS = 600000, CONFIGS_BYTES = 4 << 20 };
 
 #define SPOOL_BYTES_MAX ((int64_t)64 << 30)
 
@@ -61,6 +62,7 @@ struct daemon {
     struct blob_store *blobs;
     struct blob_graph *graph;
     struct notes *notes;
+    struct config_memory *configs;
     struct lanes *lanes;
     struct roots *build_roots, *output_roots;
     struct governor *governor;
@@ -213,6 +215,7 @@ static int open_crafts(struct daemon *d, struct error *err)
     d->lanes = lanes_new((size_t)d->config->lanes, err);
     if (!d->lanes)
         return -1;
+    d->configs = config_memory_new(CONFIGS_BYTES);
     d->images = (struct image_context){.registry = d->registry,
                                        .credentials = d->credentials,
                                        .transport = d->transport,
@@ -220,6 +223,7 @@ static int open_crafts(struct daemon *d, struct error *err)
                                        .blobs = d->blobs,
                                        .graph = d->graph,
                                        .notes = d->notes,
+                                       .configs = d->configs,
                                        .lanes = d->lanes,
                                        .build_roots = d->build_roots,
                                        .output_roots = d->output_roots,
@@ -471,6 +475,7 @@ void daemon_free(struct daemon *d)
     if (d->graph)
         blob_graph_free(d->graph);
     notes_free(d->notes);
+    config_memory_free(d->configs);
     lanes_free(d->lanes);
     if (d->registry)
         registry_free(d->registry);

@@ -8,9 +8,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credentials/credentials.h"
+#include "images/config_memory.h"
 #include "images/local_store.h"
 #include "jobs/job.h"
 #include "layout/image_store.h"
+
+enum { CONFIG_BYTES_MAX = 8 << 20 };
 
 void endpoint_init(struct endpoint *endpoint, struct image_context *context, const struct location *where,
                    struct credential_set *auth)
@@ -133,6 +136,21 @@ char *endpoint_read(const struct endpoint *endpoint, const struct descriptor *bl
     }
     *ret_len = (size_t)blob->size;
     return read_local(endpoint, blob, err);
+}
+
+char *endpoint_config(const struct endpoint *endpoint, const struct manifest *manifest, struct step *step, size_t *ret_len,
+                      struct error *err)
+{
+    const struct descriptor *config = &manifest->config;
+    bool kept = endpoint->context->configs && endpoint_is_registry(endpoint) && !endpoint->auth;
+    char *bytes =
+        kept ? config_memory_find(endpoint->context->configs, endpoint->key, &config->digest, ret_len) : NULL;
+    if (bytes)
+        return bytes;
+    bytes = endpoint_read(endpoint, config, CONFIG_BYTES_MAX, step, ret_len, err);
+    if (bytes && kept)
+        config_memory_put(endpoint->context->configs, endpoint->key, &config->digest, bytes, *ret_len);
+    return bytes;
 }
 
 static int write_local_manifest(const struct endpoint *endpoint, const char *tag, const struct manifest *manifest,

@@ -36,6 +36,10 @@ int endpoint_manifest(const struct endpoint *endpoint, const char *reference, co
 // Worker. A small blob into memory, verified; caller frees.
 char *endpoint_read(const struct endpoint *endpoint, const struct descriptor *blob, size_t max, struct step *step,
                     size_t *ret_len, struct error *err);
+// Worker. The config of a manifest that this endpoint gave just now, as endpoint_read; one that was read before is taken from
+// memory (images/config_memory.h).
+char *endpoint_config(const struct endpoint *endpoint, const struct manifest *manifest, struct step *step, size_t *ret_len,
+                      struct error *err);
 // Worker. Writes a manifest, by tag or (reference NULL) by its digest. "" as the tag of a layout: without a name.
 int endpoint_push_manifest(const struct endpoint *endpoint, const char *reference, const struct manifest *manifest,
                            struct step *step, struct error *err);

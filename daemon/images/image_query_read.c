@@ -8,8 +8,6 @@
 #include "base/str.h"
 #include "credentials/credentials.h"
 
-enum { CONFIG_BYTES_MAX = 8 << 20 };
-
 // The manifest that the reference names; of an index the child for the platform, if one is wanted.
 int image_query_resolve(struct image_query *query, struct manifest *ret, struct error *err)
 {
@@ -39,7 +37,7 @@ static int add_config(struct image_query *query, const struct manifest *manifest
 {
     size_t len;
     AUTO_FREE char *bytes =
-        endpoint_read(&query->endpoint, &manifest->config, CONFIG_BYTES_MAX, &query->base, &len, err);
+        endpoint_config(&query->endpoint, manifest, &query->base, &len, err);
     json_t *config = bytes ? json_parse(bytes, len, &json_limits_config, err) : NULL;
     if (!config)
         return error_wrap(err, "image config");
@@ -103,7 +101,7 @@ int image_query_config(struct step *step, struct error *err)
     if (image_query_resolve(query, &manifest, err))
         return -1;
     query->answer.bytes =
-        endpoint_read(&query->endpoint, &manifest.config, CONFIG_BYTES_MAX, step, &query->answer.len, err);
+        endpoint_config(&query->endpoint, &manifest, step, &query->answer.len, err);
     query->answer.media_type = mem_strdup(manifest.config.media_type);
     query->answer.digest = manifest.config.digest;
     manifest_clear(&manifest);

@@ -13,6 +13,7 @@ struct credentials;
 struct blob_store;
 struct blob_graph;
 struct notes;
+struct config_memory;
 struct lanes;
 struct host_table;
 struct transport;
@@ -25,6 +26,7 @@ struct image_context {
     struct blob_store *blobs;
     struct blob_graph *graph;
     struct notes *notes;         // what packed layers and read bases were like
+    struct config_memory *configs; // or NULL
     struct lanes *lanes;
     const struct roots *build_roots;
     const struct roots *output_roots;

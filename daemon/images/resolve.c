@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading manifests. A fresh, authorised request each time: what is cached is never proof that this job may have it.
+// Reading manifests. A fresh, authorised request each time: what is cached is never proof that this job may have it. A
+// config is taken from memory only behind the manifest that names it.
 #include "images/resolve.h"
 
 #include "base/mem.h"
 #include "base/str.h"
-
-enum { CONFIG_BYTES_MAX = 8 << 20 };
 
 static int read_config(struct resolve_step *self, struct error *err)
 {
@@ -18,7 +17,7 @@ static int read_config(struct resolve_step *self, struct error *err)
     if (!manifest_is_image(&self->manifest))
         return error_set(err, ERR_MANIFEST_UNSUPPORTED, "%s is an artifact (config of type %s), not an image",
                          self->manifest.digest.text, config->media_type);
-    self->config = endpoint_read(self->endpoint, config, CONFIG_BYTES_MAX, &self->base, &self->config_len, err);
+    self->config = endpoint_config(self->endpoint, &self->manifest, &self->base, &self->config_len, err);
     return self->config ? 0 : error_wrap(err, "image config");
 }
 
