@@ -79,15 +79,15 @@ static int layer_made(struct layer_work *work, struct job *job, struct error *er
     return 0;
 }
 
-// The first plan: what is to be packed. Sizes and digests follow when they are known.
-static void announce_packing(struct build_plan *plan)
+// What is still to be packed, for a plan. Sizes and digests follow when they are known. New reference.
+static json_t *list_packing(const struct build_plan *plan)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < plan->spec.n_layers * plan->spec.n_platforms; i++)
         if (plan->works[i].label)
             json_array_append_new(list, json_pack("{s:s, s:n, s:n, s:n, s:s, s:n}", "blob", plan->works[i].label,
                                                   "digest", "media_type", "size", "role", "layer", "target"));
-    job_event(plan->job, "job.plan", json_pack("{s:o, s:i, s:b}", "blobs", list, "bytes_total", 0, "estimated", 1));
+    return list;
 }
 
 static char *label_of(const struct build_plan *plan, size_t variant, size_t number)
@@ -138,7 +138,8 @@ void build_begin_layers(struct build_plan *plan)
         add_works(plan, v);
     for (size_t i = 0; i < plan->spec.n_layers; i++)
         plan->n_begun += plan->spec.layers[i].is_blob;
-    announce_packing(plan);
+    job_event(plan->job, "job.plan",
+              json_pack("{s:o, s:i, s:b}", "blobs", list_packing(plan), "bytes_total", 0, "estimated", 1));
     for (size_t i = 0; i < plan->spec.n_layers * plan->spec.n_platforms; i++)
         if (plan->works[i].context)
             layer_work_start(&plan->works[i], plan->job);
@@ -289,5 +290,5 @@ void build_announce(struct build_plan *plan, bool exact)
     for (size_t v = 0; v < plan->spec.n_platforms; v++)
         for (size_t i = 0; i < plan->variants[v].stack.count; i++)
             announce_layer(plan, &plan->variants[v].stack.items[i]);
-    publish_plan(plan->publish, !exact);
+    publish_plan(plan->publish, exact ? NULL : list_packing(plan), !exact);
 }

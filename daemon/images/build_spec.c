@@ -80,6 +80,26 @@ static int decode_places(struct build_spec *spec, const char *base, const json_t
     return targets_decode(&spec->targets, targets, "/targets", context->output_roots, err);
 }
 
+static bool packs_zstd(const struct build_layer *layer)
+{
+    return !layer->is_blob && layer->spec.algorithm == LAYER_ZSTD;
+}
+
+// What the targets' formats cannot hold: Docker's has no media type for zstd.
+static int judge_formats(const struct build_spec *spec, struct error *err)
+{
+    if (spec->edits.flatten || spec->edits.recompress)
+        return 0; // which compress anew
+    for (size_t t = 0; t < spec->targets.count; t++)
+        for (size_t i = 0; spec->targets.items[t].format == TARGET_DOCKER && i < spec->n_layers; i++)
+            if (packs_zstd(&spec->layers[i])) {
+                AUTO_FREE char *pointer = mem_printf("/layers/%zu/compression", i);
+                return error_set_pointer(err, ERR_MANIFEST_UNSUPPORTED, pointer,
+                                         "Docker's image format, which target %zu wants, has no media type for zstd", t);
+            }
+    return 0;
+}
+
 int build_spec_decode(struct build_spec *ret, const json_t *json, const struct image_context *context,
                       struct error *err)
 {
@@ -98,7 +118,8 @@ int build_spec_decode(struct build_spec *ret, const json_t *json, const struct i
     decode_layers(&r, ret, context);
     decode_edits(&r, ret, context);
     ret->dry_run = json_read_bool(&r, "dry_run", false);
-    if (json_reader_end(&r) || decode_places(ret, base, targets, context, err)) {
+    if (json_reader_end(&r) || decode_places(ret, base, targets, context, err) ||
+        judge_formats(ret, err)) {
         build_spec_clear(ret);
         return -1;
     }

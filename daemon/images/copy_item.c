@@ -277,7 +277,7 @@ static int seal(struct copy_item *item, struct error *err)
     AUTO_FREE size_t *roots = mem_calloc(item->targets.count, sizeof(*roots));
     if (manifest_tree_seal(&item->tree, &item->root, &item->targets, &manifests, &count, roots, err))
         return -1;
-    publish_plan(item->publish, false);
+    publish_plan(item->publish, NULL, false);
     if (publish_seal(item->publish, manifests, count, roots, json_pack("{s:s}", "source", item->pin), err))
         return -1;
     add_tags(item, manifests, count);

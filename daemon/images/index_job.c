@@ -285,7 +285,7 @@ static int seal(struct index_plan *plan, struct error *err)
     AUTO_FREE size_t *roots = mem_calloc(plan->spec.targets.count, sizeof(*roots));
     if (manifest_tree_seal(&plan->tree, &root, &plan->spec.targets, &manifests, &n_manifests, roots, err))
         return -1;
-    publish_plan(plan->publish, false);
+    publish_plan(plan->publish, NULL, false);
     return publish_seal(plan->publish, manifests, n_manifests, roots, NULL, err);
 }
 

@@ -200,9 +200,9 @@ static const char *role_name(enum blob_role role)
     return role == BLOB_LAYER ? "layer" : role == BLOB_CONFIG ? "config" : "other";
 }
 
-void publish_plan(struct publish *p, bool estimated)
+void publish_plan(struct publish *p, json_t *others, bool estimated)
 {
-    json_t *list = json_array();
+    json_t *list = others ? others : json_array();
     for (size_t i = 0; i < p->n_blobs; i++)
         for (size_t d = 0; d < p->n_destinations; d++) {
             const struct publish_blob *what = &p->blobs[i]->what;

@@ -55,8 +55,9 @@ bool publish_ready(const struct publish *publish);
 size_t publish_places(struct publish *publish, struct endpoint **places, size_t max);
 // Takes over the members; a digest that was added before is dropped. Moves at once if it may.
 void publish_add_blob(struct publish *publish, struct publish_blob *blob);
-// job.plan with what is known now. Must precede the first blob.state; called again when exact.
-void publish_plan(struct publish *publish, bool estimated);
+// job.plan with what is known now, after `others` (an array of its entries, taken over, or NULL): blobs that are yet to be
+// made. Must precede the first blob.state; called again when exact.
+void publish_plan(struct publish *publish, json_t *others, bool estimated);
 // The manifests, children before parents, and for each target the number of its root. Takes the manifests over.
 // base: what a later attempt should know of the inputs (journalled with the tags), or NULL; takes the reference.
 int publish_seal(struct publish *publish, struct manifest *manifests, size_t count, const size_t *root_of_target,

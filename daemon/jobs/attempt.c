@@ -177,6 +177,8 @@ static bool try_again(struct task *task)
                           "attempt", step->attempt, "max", most, "delay_ms", (json_int_t)delay_ms, "problem",
                           error_to_json(&step->error, instance, NULL)));
     task->job->stats.retries++;
+    free(task->job->trouble);
+    task->job->trouble = mem_strdup_null(step->error.detail);
     metrics_add(METRIC_RETRIES, 1, error_wire(step->error.code), NULL, NULL);
     error_clear(&step->error);
     progress_drop(task);
@@ -292,12 +294,15 @@ void attempt_checkpoint(struct job *job, json_t *checkpoint)
 
 // --- giving up
 
-static void set_reason(struct error *err, enum error_code code)
+static void set_reason(struct error *err, enum error_code code, const struct job *job)
 {
-    if (code == ERR_DEADLINE)
-        error_set(err, code, "the job was not finished before its deadline");
-    else
+    if (code != ERR_DEADLINE)
         error_set(err, code, "the job was cancelled");
+    else if (job->trouble)
+        error_set(err, code, "the job was not finished before its deadline; it was last tried again because %s",
+                  job->trouble);
+    else
+        error_set(err, code, "the job was not finished before its deadline");
 }
 
 bool attempt_cancel(struct job *job, enum error_code code, const char *reason)
@@ -311,7 +316,7 @@ bool attempt_cancel(struct job *job, enum error_code code, const char *reason)
     }
     if (job->state == JOB_CANCELLING)
         return true;
-    set_reason(&err, code);
+    set_reason(&err, code, job);
     admission_remove(job);
     job->state = JOB_CANCELLING;
     feed_append(job, "job.cancelling", json_pack("{s:s}", "reason", reason));

@@ -234,6 +234,7 @@ void job_free(struct job *job)
     free(job->labels_text);
     free(job->sealed);
     free(job->retry_of);
+    free(job->trouble);
     free(job->kind);
     free(job);
 }

@@ -57,6 +57,7 @@ struct job {
     size_t sealed_len;
     json_t *auth; // while an attempt is under way
     json_t *checkpoint;
+    char *trouble;  // why a step was tried again the last time, or NULL
     json_t *result; // result and error are shown when terminal
     struct error error;
 

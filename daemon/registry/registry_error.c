@@ -141,9 +141,18 @@ static enum error_code code_by_status(const struct registry_failure *failure, in
     return status >= 500 ? ERR_REGISTRY_ERROR : ERR_REGISTRY_PROTOCOL;
 }
 
+// A registry may delete nothing, or manifests but no tags (distribution-spec "Content Management"), and says so with 405, or
+// with 400 and whatever code.
+static bool deletes_not(const struct registry_failure *failure, int status)
+{
+    return str_equal(failure->method, "DELETE") && (status == 400 || status == 405);
+}
+
 // The status decides where it is specific; 400, 404 and 5xx are what registries use for everything.
 static enum error_code choose_code(const struct registry_failure *failure, int status, const char *code)
 {
+    if (deletes_not(failure, status))
+        return ERR_REGISTRY_DENIED;
     enum error_code by_name = code_by_name(failure, code);
     if (str_equal(code, "TOOMANYREQUESTS"))
         return by_name;

@@ -219,7 +219,7 @@ int registry_manifest_delete(const struct registry_scope *scope, const char *ref
         failed = registry_call_fail(&call, "DELETE", REGISTRY_MANIFEST_READ, what, &answer, err);
         if (answer.status == 405 || answer.status == 400)
             error_hint(err, "The registry does not delete%s",
-                       digest_valid(reference) ? "" : " tags; try the digest");
+                       digest_valid(reference) ? "" : " tags; delete the digest, which takes every tag of it along");
     }
     http_call_clear(&http);
     http_answer_clear(&answer);

@@ -142,6 +142,13 @@ class Posted(unittest.TestCase):
                 spec = {"kind": "build", "base": "scratch", "targets": ["a/b:1"], "layers": [{"files": [{"from": path, "to": "/x"}]}]}
                 self.refused(spec, 403, "path-not-allowed", "/layers/0/files/0/from")
 
+    def test_a_compression_that_the_format_cannot_name(self):
+        spec = {"kind": "build", "base": "scratch", "targets": [f"oci:{self.daemon.output_root}/x:1", {"ref": "localhost:1/a/b:1", "format": "docker"}],
+                "layers": [{"files": [], "compression": "gzip"}, {"files": [], "compression": "zstd"}]}
+        status, problem = self.daemon.refused_job(spec)
+        self.assertEqual((status, problem["code"]), (422, "manifest-unsupported"))
+        self.assertEqual(problem["errors"][0]["pointer"], "/layers/1/compression")
+
     def test_output_outside_the_roots(self):
         self.refused({"kind": "copy", "source": "a/b:1", "targets": ["oci:/etc/x:1"]}, 403, "path-not-allowed", "/targets/0")
 

@@ -120,6 +120,12 @@ class Queries(unittest.TestCase):
         parse_problem(self.daemon.image("manifest", ref), 404, "image-not-found")
         parse_problem(self.daemon.image("manifest", ref, method="DELETE"), 404, "image-not-found")
 
+    def test_a_registry_that_deletes_no_tags_is_told_as_a_refusal(self):
+        self.push_image("team/kept", "1")
+        problem = parse_problem(self.daemon.image("manifest", f"{self.host}/team/kept:1", method="DELETE"), 403, "registry-denied")
+        self.assertIn("digest", problem["hint"])
+        self.assertEqual(self.daemon.image("manifest", f"{self.host}/team/kept:1").status, 200)
+
     def test_manifest_put_refused(self):
         path = self.path("manifest", ref=f"{self.host}/team/app:bad")
         for body in (b"", b"{", b"[]", b'{"schemaVersion":2}'):

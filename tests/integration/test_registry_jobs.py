@@ -179,6 +179,19 @@ class Jobs(unittest.TestCase):
         self.assertIn("job.plan", [e["type"] for e in events[:first_state]])
         self.assertEqual(list(self.daemon.events(job["id"], since=3))[0]["seq"], 4)
 
+    def test_every_plan_of_a_build_names_what_is_known_and_what_is_to_be_packed(self):
+        (self.daemon.build_root / "file").write_text("new\n")
+        job = self.daemon.run_job({"kind": "build", "base": self.base(), "targets": [f"{self.second.address}/planned:1"],
+                                   "layers": [{"files": [{"from": f"{self.daemon.build_root}/file", "to": "/file"}]}]})
+        events = list(self.daemon.events(job["id"], follow=False))
+        plans = [e for e in events if e["type"] == "job.plan"]
+        self.assertEqual([p["estimated"] for p in plans], [True] * (len(plans) - 1) + [False])
+        for plan in plans[:-1]:
+            self.assertIn("layers/0", [b["blob"] for b in plan["blobs"]])
+        layers = [b["digest"] for b in plans[-1]["blobs"] if b["role"] == "layer"]
+        self.assertEqual(layers, [layer["digest"] for layer in job["result"]["layers"]])
+        self.assertEqual(plans[-1]["bytes_total"], sum(b["size"] for b in plans[-1]["blobs"]))
+
     def test_cancel_leaves_no_upload_and_no_tag(self):
         (self.daemon.build_root / "huge").write_bytes(os.urandom(200_000_000))
         job = self.daemon.post_job({"kind": "build", "base": "scratch", "targets": [f"{self.second.address}/cancelled:1"],

@@ -318,6 +318,13 @@ static void test_deadline(void **state)
     AUTO_JSON json_t *job = hall_get(&h, id);
     assert_int_equal(json_get_int(job, "deadline_ms", 0), 30);
     hall_end(&h);
+    hall_begin(&h); // while a step is tried again: the problem tells why
+    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\",\"fail\":\"registry-unreachable\",\"times\":1},{\"name\":\"b\",\"hold\":true}]}",
+           .deadline_ms = 100);
+    hall_expect(&h, id, "failed", "deadline");
+    AUTO_JSON json_t *tried = hall_get(&h, id);
+    assert_non_null(strstr(json_get_string(json_object_get(tried, "error"), "detail"), "tried again because"));
+    hall_end(&h);
     hall_init(&h);
     h.options.paused = true; // also while it is queued
     hall_open(&h);
