@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a deterministic tree of the shape of a real node_modules directory.
+"""Makes a deterministic tree of the shape of a real Node.js application: node_modules, and beside it a few files of its own.
 
-20,705 files and about 507 MB at scale 1, compressible as source code is (gzip -1 leaves about 30 %). The same
-arguments give the same names, bytes, modes and links on every machine: one seeded generator, no clock, no readdir.
+20,705 files and about 507 MB in node_modules at scale 1, compressible as source code is (gzip -1 leaves about 30 %), and
+84 files of the application. The same arguments give the same names, bytes, modes and links on every machine: one seeded
+generator, no clock, no readdir.
 
     make_tree.py DIRECTORY [--scale N] [--seed N]
 """
@@ -120,6 +121,17 @@ def make_tree(root, scale, seed):
     return done, sum(sizes)
 
 
+def make_application(root, seed):
+    """What `split: "auto"` parts from the dependencies: of a size that people write themselves."""
+    rng = random.Random(f"application {seed}")
+    words = vocabulary(rng)[-200:]
+    pool = "".join(make_line(rng, words, rng.randrange(5)) for _ in range(20000)).encode()
+    names = ["package.json", "server.js", "README.md", "public/index.html"]
+    names += [f"src/{rng.choice(SYLLABLES)}{rng.choice(SYLLABLES)}/{number}.js" for number in range(80)]
+    for name in names:
+        write_file(os.path.join(root, name), content(rng, pool, int(min(40000, 200 + rng.lognormvariate(8, 1)))), False)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("directory")
@@ -129,7 +141,8 @@ def main():
     if not 1 <= args.scale <= SCALE_MAX:
         parser.error(f"--scale must be between 1 and {SCALE_MAX}")
     os.umask(0o022)
-    files, size = make_tree(args.directory, args.scale, args.seed)
+    files, size = make_tree(os.path.join(args.directory, "node_modules"), args.scale, args.seed)
+    make_application(args.directory, args.seed)
     print(f"{files} files, {size} bytes", file=sys.stderr)
 
 
