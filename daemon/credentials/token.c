@@ -74,8 +74,10 @@ static int64_t life_s(const json_t *root)
     int64_t seconds = LIFE_MIN_S;
     if (json_is_integer(value))
         seconds = json_integer_value(value);
-    else if (json_is_real(value))
-        seconds = json_real_value(value) > LIFE_MAX_S ? LIFE_MAX_S : (int64_t)json_real_value(value);
+    else if (json_is_real(value)) // compared before it is made an integer: 1e300 is none
+        seconds = json_real_value(value) > LIFE_MAX_S   ? LIFE_MAX_S
+                  : json_real_value(value) < LIFE_MIN_S ? LIFE_MIN_S
+                                                        : (int64_t)json_real_value(value);
     else if (json_is_string(value) && !str_to_int64(json_string_value(value), 0, INT64_MAX, &seconds))
         seconds = LIFE_MIN_S;
     if (seconds < LIFE_MIN_S)

@@ -1466,6 +1466,10 @@ class Commands:
     def do_count(self, **which):
         return self.registry.count(**which)
 
+    def do_heads_with(self, text):
+        """Requests that have such a line in their head, told in lower case."""
+        return sum(f"\r\n{text}" in r["head"].lower() for r in self.registry.requests)
+
     def do_received(self, point="upload-"):
         return self.registry.received(point)
 

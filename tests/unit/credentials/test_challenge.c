@@ -57,7 +57,7 @@ static void check(const char *got, const char *wanted)
         assert_null(got);
 }
 
-static void one_challenge(void **state)
+static void R04_odd_spellings(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -72,7 +72,7 @@ static void one_challenge(void **state)
     }
 }
 
-static void several(void **state)
+static void R03_several_challenges(void **state)
 {
     (void)state;
     struct challenges list = parse("Negotiate, Basic realm=\"a\", Bearer realm=\"b\",service=\"c\"", NULL);
@@ -93,7 +93,7 @@ static void several(void **state)
 }
 
 // Nothing that a server sends may do more than be skipped.
-static void nonsense(void **state)
+static void R04_nonsense(void **state)
 {
     (void)state;
     static const char *const texts[] = {"",
@@ -127,9 +127,9 @@ static void nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_challenge),
-        cmocka_unit_test(several),
-        cmocka_unit_test(nonsense),
+        cmocka_unit_test(R04_odd_spellings),
+        cmocka_unit_test(R03_several_challenges),
+        cmocka_unit_test(R04_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void expect_login(const struct docker_config *config, const char *registr
     assert_string_equal(secret_reveal(match.credential->secret), password);
 }
 
-static void entries(void **state)
+static void R20_R23_entries(void **state)
 {
     (void)state;
     struct docker_config *config =
@@ -77,7 +77,7 @@ static void entries(void **state)
     docker_config_free(config);
 }
 
-static void hub(void **state)
+static void R22_names_of_the_hub(void **state)
 {
     (void)state;
     static const char *const keys[] = {"https://index.docker.io/v1/", "index.docker.io",      "docker.io",
@@ -179,7 +179,7 @@ static void look_alikes(void **state)
     docker_config_free(config);
 }
 
-static void helpers_and_store(void **state)
+static void R23_helpers_and_store(void **state)
 {
     (void)state;
     struct docker_config *config = parse(
@@ -201,7 +201,7 @@ static void helpers_and_store(void **state)
     docker_config_free(config);
 }
 
-static void unreadable(void **state)
+static void R23_unreadable_files(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", "[]", "null", "{",
@@ -224,9 +224,9 @@ static void unreadable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entries),           cmocka_unit_test(hub),
-        cmocka_unit_test(longest_match),     cmocka_unit_test(look_alikes),
-        cmocka_unit_test(helpers_and_store), cmocka_unit_test(unreadable),
+        cmocka_unit_test(R20_R23_entries),       cmocka_unit_test(R22_names_of_the_hub),
+        cmocka_unit_test(longest_match),         cmocka_unit_test(look_alikes),
+        cmocka_unit_test(R23_helpers_and_store), cmocka_unit_test(R23_unreadable_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 #include "credentials/credentials.h"
 #include "credentials/scope.h"
 
-static void building(void **state)
+static void R11_R16_R17_building(void **state)
 {
     (void)state;
     static const struct {
@@ -37,7 +37,7 @@ static void building(void **state)
     }
 }
 
-static void covering(void **state)
+static void R18_covering(void **state)
 {
     (void)state;
     static const struct {
@@ -67,6 +67,7 @@ static void covering(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(building), cmocka_unit_test(covering)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(R11_R16_R17_building),
+                                       cmocka_unit_test(R18_covering)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static void test_mirrors(void **state)
     host_table_free(table);
 }
 
-static void test_schemes(void **state)
+static void test_r100_schemes(void **state)
 {
     static const char *const plain[] = {
         "localhost",      "localhost:5000",   "a.localhost:1",     "127.0.0.1",
@@ -146,7 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_most_specific_counts),
         cmocka_unit_test(test_mirrors),
-        cmocka_unit_test(test_schemes),
+        cmocka_unit_test(test_r100_schemes),
         cmocka_unit_test(test_certs_d),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

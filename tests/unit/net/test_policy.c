@@ -101,7 +101,7 @@ static void test_redirects(void **state)
 }
 
 // Twelve shapes of an upload Location.
-static void test_upload_locations(void **state)
+static void test_r27_r28_r29_r34_upload_locations(void **state)
 {
     static const struct {
         const char *origin, *location, *result; // NULL: refused
@@ -136,7 +136,7 @@ static void test_upload_locations(void **state)
     }
 }
 
-static void test_realms(void **state)
+static void test_r08_r09_realms(void **state)
 {
     static const char *const refused[] = {
         "http://auth.example/t",    "http://reg.evil/t", "http://10.0.0.1/t",
@@ -172,7 +172,7 @@ static void test_plain_http_registries(void **state)
     expect("http://127.0.0.1:5000/v2/", "http://127.0.0.1:9000/x", URL_UPLOAD_LOCATION, BARE);
 }
 
-static void test_foreign_layers(void **state)
+static void test_r86_foreign_layers(void **state)
 {
     (void)state;
     expect("https://reg.example/v2/", "https://mcr.example/layer", URL_FOREIGN_LAYER, BARE);
@@ -296,10 +296,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_redirects, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_upload_locations, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_realms, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_r27_r28_r29_r34_upload_locations, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_r08_r09_realms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_plain_http_registries, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_foreign_layers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_r86_foreign_layers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_private_addresses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_look_alikes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_messages_keep_secrets, set_up, tear_down),

@@ -15,7 +15,7 @@
 
 static const struct retry_policy policy = {.max_attempts = 4, .base_ms = 1000, .max_ms = 60000};
 
-static void test_backoff(void **state)
+static void test_r91_backoff(void **state)
 {
     static const int64_t middle[] = {1000, 3000, 9000};
     struct error err = ERROR_INIT;
@@ -43,7 +43,7 @@ static void test_backoff(void **state)
     error_clear(&err);
 }
 
-static void test_what_is_asked_for(void **state)
+static void test_r88_what_is_asked_for(void **state)
 {
     struct error err = ERROR_INIT;
     int64_t delay_ms;
@@ -121,8 +121,8 @@ static void test_ring(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_backoff),
-        cmocka_unit_test(test_what_is_asked_for),
+        cmocka_unit_test(test_r91_backoff),
+        cmocka_unit_test(test_r88_what_is_asked_for),
         cmocka_unit_test(test_pace),
         cmocka_unit_test(test_ring),
     };

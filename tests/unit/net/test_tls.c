@@ -166,7 +166,7 @@ static void speaks_plain_http(struct scripted_connection *c, struct scripted_req
 }
 
 // Never from https to http by itself; the hint says how it is configured.
-static void test_plain_http_on_the_port(void **state)
+static void test_r100_no_plain_http_by_itself(void **state)
 {
     struct net_fixture *f = net_fixture_new(NULL);
     struct scripted_server *s = scripted_start_raw(speaks_plain_http, NULL);
@@ -186,7 +186,7 @@ int main(void)
         cmocka_unit_test(test_trust),
         cmocka_unit_test(test_wrong_certificates),
         cmocka_unit_test(test_client_certificate_from_certs_d),
-        cmocka_unit_test(test_plain_http_on_the_port),
+        cmocka_unit_test(test_r100_no_plain_http_by_itself),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }

@@ -442,7 +442,7 @@ static void test_wrong_lengths(void **state)
 }
 
 //
-static void test_broken_download_is_resumed(void **state)
+static void test_r92_broken_download_is_resumed(void **state)
 {
     static const char *const modes[] = {"ok", "ignore"};
     (void)state;
@@ -485,8 +485,7 @@ static void test_a_source_that_keeps_breaking(void **state)
     set_up_free(t);
 }
 
-//
-static void test_wrong_ranges_are_refused(void **state)
+static void test_r93_wrong_ranges_are_refused(void **state)
 {
     static const char *const modes[] = {"shift", "total", "silent", "two"};
     (void)state;
@@ -905,9 +904,9 @@ int main(void)
         cmocka_unit_test(test_reader_source),
         cmocka_unit_test(test_lying_source_publishes_nothing),
         cmocka_unit_test(test_wrong_lengths),
-        cmocka_unit_test(test_broken_download_is_resumed),
+        cmocka_unit_test(test_r92_broken_download_is_resumed),
         cmocka_unit_test(test_a_source_that_keeps_breaking),
-        cmocka_unit_test(test_wrong_ranges_are_refused),
+        cmocka_unit_test(test_r93_wrong_ranges_are_refused),
         cmocka_unit_test(test_one_target_fails),
         cmocka_unit_test(test_a_sink_that_fails),
         cmocka_unit_test(test_a_success_that_comes_too_early),

@@ -142,8 +142,7 @@ static void close_after_first(struct scripted_connection *c, struct scripted_req
         scripted_reply(c, "201 Created", "", "two", 3);
 }
 
-//
-static void test_stale_connection_is_tried_once_more(void **state)
+static void test_r95_stale_connection_is_tried_once_more(void **state)
 {
     static const char *const methods[] = {"GET", "POST", "PUT"};
     (void)state;
@@ -180,7 +179,7 @@ static void reset_old_connections(struct scripted_connection *c, struct scripted
 }
 
 // As above, when it is the sending that notices.
-static void test_stale_connection_in_mid_body(void **state)
+static void test_r95_stale_connection_in_mid_body(void **state)
 {
     struct net_fixture *f = net_fixture_new(NULL);
     struct scripted_server *s = scripted_start(reset_old_connections, NULL);
@@ -217,7 +216,7 @@ static int perform_raw(struct net_fixture *f, const char *answer)
 }
 
 // bare line feeds, interim answers, HTTP/1.0, folded and odd headers, chunked with trailers
-static void test_tolerated_answers(void **state)
+static void test_r87_r99_tolerated_answers(void **state)
 {
     struct net_fixture *f = net_fixture_new(NULL);
     (void)state;
@@ -406,7 +405,7 @@ static void deaf(struct scripted_connection *c, struct scripted_request *r, void
     scripted_ignore(c);
 }
 
-static void test_time_limits(void **state)
+static void test_r94_stalls(void **state)
 {
     struct transport_options limits = {.first_byte_ms = 60, .stall_window_ms = 20000};
     struct net_fixture *f = net_fixture_new(&limits);
@@ -442,6 +441,50 @@ static void test_time_limits(void **state)
     net_fixture_free(f);
 }
 
+enum { DRIPS = 12, DRIP_MS = 250, DRIP_BYTES = 2000, DRIP_WINDOW_MS = 1500 };
+
+static void drip(struct scripted_connection *c, struct scripted_request *r, void *arg)
+{
+    bool upload = strcmp(r->method, "PUT") == 0;
+    char bytes[DRIP_BYTES] = {0};
+    (void)arg;
+    if (!upload)
+        scripted_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", DRIPS * DRIP_BYTES);
+    for (int i = 0; i < DRIPS; i++) {
+        usleep(DRIP_MS * 1000);
+        if (upload)
+            scripted_take_some(c, r, scripted_content_length(r) / DRIPS);
+        else
+            scripted_send(c, bytes, sizeof bytes);
+    }
+    if (upload)
+        scripted_reply(c, "201 Created", "", "", 0);
+}
+
+// no limit on the whole – what moves may take as long as it takes, many times the window in which too
+// little may move.
+static void test_r94_slow_is_not_stalled(void **state)
+{
+    struct transport_options limits = {.first_byte_ms = 20000, .stall_window_ms = DRIP_WINDOW_MS};
+    struct net_fixture *f = net_fixture_new(&limits);
+    struct scripted_server *s = scripted_start(drip, NULL);
+    (void)state;
+    if (net_perform(f, s, "GET", "/") < 0)
+        fail_msg("%s", f->err.detail);
+    assert_int_equal(f->answer.body_len, DRIPS * DRIP_BYTES);
+    enum { UPLOAD_BYTES = 24 << 20 }; // more than lies in the buffers between
+    struct http_call call = net_call(s, "PUT", "/");
+    AUTO_FREE char *bytes = net_bytes(UPLOAD_BYTES, 7);
+    call.body = bytes;
+    call.body_len = UPLOAD_BYTES;
+    net_fixture_clear(f);
+    assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), 0);
+    assert_int_equal(f->answer.status, 201);
+    http_call_clear(&call);
+    scripted_free(s);
+    net_fixture_free(f);
+}
+
 static void *cancel_soon(void *arg)
 {
     usleep(20000);
@@ -472,7 +515,7 @@ static void early_refusal(struct scripted_connection *c, struct scripted_request
 }
 
 // the answer that was there counts, not the broken pipe
-static void test_answer_before_the_body_was_sent(void **state)
+static void test_r53_answer_before_the_body_was_sent(void **state)
 {
     struct net_fixture *f = net_fixture_new(NULL);
     char *bytes = net_bytes(8 << 20, 4);
@@ -678,7 +721,7 @@ static void test_authorization_and_bad_headers(void **state)
 }
 
 //
-static void test_retry_after(void **state)
+static void test_r89_retry_after(void **state)
 {
     static const struct {
         const char *value;
@@ -808,23 +851,24 @@ int main(void)
         cmocka_unit_test(test_target_bytes_kept),
         cmocka_unit_test(test_methods_and_bodies),
         cmocka_unit_test(test_keep_alive),
-        cmocka_unit_test(test_stale_connection_is_tried_once_more),
-        cmocka_unit_test(test_stale_connection_in_mid_body),
-        cmocka_unit_test(test_tolerated_answers),
+        cmocka_unit_test(test_r95_stale_connection_is_tried_once_more),
+        cmocka_unit_test(test_r95_stale_connection_in_mid_body),
+        cmocka_unit_test(test_r87_r99_tolerated_answers),
         cmocka_unit_test(test_broken_answers),
         cmocka_unit_test(test_header_limits),
         cmocka_unit_test(test_body_limits),
         cmocka_unit_test(test_sink),
-        cmocka_unit_test(test_time_limits),
+        cmocka_unit_test(test_r94_stalls),
+        cmocka_unit_test(test_r94_slow_is_not_stalled),
         cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_answer_before_the_body_was_sent),
+        cmocka_unit_test(test_r53_answer_before_the_body_was_sent),
         cmocka_unit_test(test_resets_and_refusals),
         cmocka_unit_test(test_connect_limit),
         cmocka_unit_test(test_address_policy),
         cmocka_unit_test(test_proxies_only_from_settings),
         cmocka_unit_test(test_netrc_is_ignored),
         cmocka_unit_test(test_authorization_and_bad_headers),
-        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_r89_retry_after),
         cmocka_unit_test(test_byte_rate),
         cmocka_unit_test(test_threads_share_a_transport),
     };

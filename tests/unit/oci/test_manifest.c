@@ -326,6 +326,15 @@ static void test_r85_data(void **state)
     assert_int_equal(verdict(text, NULL, &m), ERR_NONE);
     assert_int_equal(m.layers[0].size, 1);
     manifest_clear(&m);
+    static const char *const lies[] = {
+        LAYER("\"digest\":\"" D "\",\"size\":1,\"data\":\"YQ==\""),
+        LAYER("\"digest\":\"" D "\",\"size\":1,\"data\":\"\""),
+        LAYER("\"digest\":\"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\","
+              "\"size\":2,"
+              "\"data\":\"YQ==\""),
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
+        assert_int_equal(verdict(lies[i], NULL, NULL), ERR_REGISTRY_PROTOCOL);
 }
 
 // foreign URLs are kept as they are; whether they are followed is decided elsewhere.

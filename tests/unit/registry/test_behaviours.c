@@ -48,6 +48,11 @@ static int64_t count_all(void)
     return live_number(&live, "count", NULL);
 }
 
+static int64_t heads_with(const char *text)
+{
+    return live_number(&live, "heads-with", json_pack("{s:s}", "text", text));
+}
+
 // --- what the tests do
 
 static int push_blob_to(const char *repository, const char *mount_from, int64_t size, unsigned seed,
@@ -228,7 +233,7 @@ static void R09_token_server_elsewhere(void **state)
     assert_true(live_number(&live, "count", json_pack("{s:s}", "origin", "auth")) > 0);
 }
 
-static void R10_R37_post_refused(void **state)
+static void R10_post_refused(void **state)
 {
     (void)state;
     static const int statuses[] = {404, 401, 400, 405};
@@ -395,6 +400,25 @@ static void R32_resume_asks_the_registry(void **state)
     live_check(&live);
 }
 
+// A HEAD that is sent elsewhere is followed: the blob is there, and its bytes are not sent again.
+static void R65_head_is_redirected(void **state)
+{
+    (void)state;
+    static const int statuses[] = {302, 303, 307, 308};
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        AUTO_FREE char *settings = mem_printf(
+            "{\"auth\": \"bearer\", \"redirect_blobs\": true, \"redirect_status\": %d, \"self_mount\": 405}",
+            statuses[i]);
+        begin(settings);
+        push_blob(2 * MIB, 1, BLOB_PUSH_COPIED);
+        int64_t before = count("cdn");
+        push_blob(2 * MIB, 1, BLOB_PUSH_EXISTS);
+        assert_int_equal(count("cdn"), before + 1);
+        assert_int_equal(live_number(&live, "received", NULL), 2 * MIB);
+        live_check(&live);
+    }
+}
+
 static void R33_redirects_that_lead_nowhere(void **state)
 {
     (void)state;
@@ -515,6 +539,18 @@ static void R41_chunk_too_large(void **state)
     in_chunks(0);
 }
 
+// A Content-Range makes a chunk of what is meant as the whole: none is sent with a blob in one piece.
+static void R43_no_range_with_the_whole(void **state)
+{
+    (void)state;
+    begin(NULL);
+    push_blob(LARGE, 1, BLOB_PUSH_COPIED);
+    assert_int_equal(count("upload-put"), 1);
+    assert_int_equal(count("upload-patch"), 0);
+    assert_int_equal(heads_with("content-range:"), 0);
+    live_check(&live);
+}
+
 static void R44_chunk_min_nonsense(void **state)
 {
     (void)state;
@@ -563,7 +599,7 @@ static void resets_cost_a_chunk(void **state)
     in_chunks(0);
 }
 
-static void broken_put_goes_on_in_chunks(void **state)
+static void R46_broken_put_goes_on_in_chunks(void **state)
 {
     (void)state;
     begin(NULL);
@@ -605,6 +641,21 @@ static void R51_length_is_sent(void **state)
 {
     (void)state;
     push_and_check("length-needed", NULL);
+}
+
+// The double never answers a request that waits for a "100 Continue", as proxies that do not know it.
+static void R52_nothing_is_expected(void **state)
+{
+    (void)state;
+    in_chunks(2 * MIB);
+    begin(NULL);
+    push_blob(LARGE, 1, BLOB_PUSH_COPIED);
+    in_chunks(0);
+    begin(NULL);
+    push_blob(LARGE, 1, BLOB_PUSH_COPIED);
+    push_image(1, "v1");
+    assert_int_equal(heads_with("expect:"), 0);
+    live_check(&live);
 }
 
 static void R53_early_refusal(void **state)
@@ -1429,7 +1480,7 @@ int main(void)
         cmocka_unit_test(R02_challenge_only_on_the_request),
         cmocka_unit_test(R08_realm_at_the_registry_itself),
         cmocka_unit_test(R09_token_server_elsewhere),
-        cmocka_unit_test(R10_R37_post_refused),
+        cmocka_unit_test(R10_post_refused),
         cmocka_unit_test(R11_only_the_first_scope_counts),
         cmocka_unit_test(R15_token_dies_between),
         cmocka_unit_test(R15_token_dies_in_mid_upload),
@@ -1444,6 +1495,7 @@ int main(void)
         cmocka_unit_test(R27_R28_R29_shapes_of_locations),
         cmocka_unit_test(R30_R31_R32_signed_urls),
         cmocka_unit_test(R32_resume_asks_the_registry),
+        cmocka_unit_test(R65_head_is_redirected),
         cmocka_unit_test(R33_redirects_that_lead_nowhere),
         cmocka_unit_test(R34_upload_elsewhere),
         cmocka_unit_test(R35_redirected_upload),
@@ -1452,13 +1504,15 @@ int main(void)
         cmocka_unit_test(R38_R39_ecr),
         cmocka_unit_test(R40_R42_R46_R47_R48_ranges),
         cmocka_unit_test(R41_chunk_too_large),
+        cmocka_unit_test(R43_no_range_with_the_whole),
         cmocka_unit_test(R44_chunk_min_nonsense),
         cmocka_unit_test(R45_session_lost),
         cmocka_unit_test(resets_cost_a_chunk),
-        cmocka_unit_test(broken_put_goes_on_in_chunks),
+        cmocka_unit_test(R46_broken_put_goes_on_in_chunks),
         cmocka_unit_test(R49_other_statuses),
         cmocka_unit_test(R50_body_too_large),
         cmocka_unit_test(R51_length_is_sent),
+        cmocka_unit_test(R52_nothing_is_expected),
         cmocka_unit_test(R53_early_refusal),
         cmocka_unit_test(R54_answer_lost),
         cmocka_unit_test(R55_R56_R58_mounts_refused),

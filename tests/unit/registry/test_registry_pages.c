@@ -13,7 +13,7 @@
 #include "net/host.h"
 #include "registry/registry_pages.h"
 
-static void links(void **state)
+static void R98_links(void **state)
 {
     (void)state;
     static const struct {
@@ -90,6 +90,6 @@ static void hosts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(links), cmocka_unit_test(hosts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(R98_links), cmocka_unit_test(hosts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
