@@ -16,7 +16,7 @@ enum token_kind {
     TOKEN_NAME,  // *: any number of any but a slash
     TOKEN_DEEP,  // **/: nothing, or anything that ends in a slash
     TOKEN_ALL,   // **: anything at all
-    TOKEN_CLASS, // [...]
+    TOKEN_CLASS, // [...], a slash too: Docker lets "[^x]" match one
 };
 
 struct range {
@@ -96,7 +96,7 @@ static const char *parse_class(struct glob *glob, const char *text)
         range.to = range.from;
         if (*text == '-') {
             text = class_character(text + 1, &range.to);
-            if (!text)
+            if (!text || range.to < range.from)
                 return NULL;
         }
         glob->ranges[glob->n_ranges++] = range;
@@ -104,9 +104,10 @@ static const char *parse_class(struct glob *glob, const char *text)
     }
 }
 
+// Docker's matcher takes a lone "]" for special, too, which decides what a leading "**" means.
 static bool has_wildcard(const char *text)
 {
-    return text[strcspn(text, "*?[\\")] != '\0';
+    return text[strcspn(text, "*?[]\\")] != '\0';
 }
 
 // Behind two asterisks. At the end they take everything; as the very first thing and not followed by a slash
@@ -229,7 +230,7 @@ static void feed_token(const struct glob *glob, size_t i, uint32_t character, ui
             stand_before(glob, next, i + 1);
         break;
     case TOKEN_CLASS:
-        if (!slash && class_has(glob, token, character))
+        if (class_has(glob, token, character))
             stand_before(glob, next, i + 1);
         break;
     case TOKEN_NAME:

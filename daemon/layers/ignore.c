@@ -39,10 +39,11 @@ struct ignore {
 // ----------------------------------------------------------------------------------------------
 
 // As Go's path.Clean, in place: no empty, "." or resolvable ".." components, no trailing slash, no leading
-// slash.
+// slash, above which there is nothing.
 static void clean(char *path)
 {
     char *out = path;
+    bool rooted = *path == '/';
     for (const char *next = path; *next;) {
         size_t len = strcspn(next, "/");
         bool dots = len == 2 && next[0] == '.' && next[1] == '.';
@@ -52,7 +53,7 @@ static void clean(char *path)
         bool after_dots = out - last == 2 && last[0] == '.' && last[1] == '.';
         if (dots && out > path && !after_dots) {
             out = last > path ? last - 1 : path;
-        } else if (len > 0 && !(len == 1 && *next == '.')) {
+        } else if (len > 0 && !(len == 1 && *next == '.') && !(dots && rooted)) {
             if (out > path)
                 *out++ = '/';
             memmove(out, next, len);
@@ -84,6 +85,7 @@ static int add_pattern(struct set *set, char *text, struct error *err)
         return 0;
     bool empty = *text == '\0';
     clean(text);
+    text = trim(text); // again, as Docker does: what stood before a trailing slash
     if (*text == '\0' && !empty)
         return 0; // "." and "/": the source itself, which patterns cannot leave out
     struct glob *glob = glob_new(text);
