@@ -106,10 +106,23 @@ static int other(struct error *err, const struct transport_stream *stream)
     return unreachable(err, stream, what);
 }
 
+// The proxy was reached, but leads no further.
+static int no_tunnel(struct error *err, const struct transport_stream *stream, long status)
+{
+    AUTO_FREE char *what =
+        mem_printf("cannot be reached: the configured proxy refused to connect to it (%ld)", status);
+    unreachable(err, stream, what);
+    error_hint(err, "check the registry's name, and what the proxy (network.proxy) allows");
+    return -1;
+}
+
 int transport_error(const struct transport_stream *stream, struct error *err)
 {
+    long tunnel = 0;
     if (stream->denied)
         return refused_address(err, stream);
+    if (curl_easy_getinfo(stream->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel) == CURLE_OK && tunnel >= 300)
+        return no_tunnel(err, stream, tunnel);
     switch (stream->code) {
     case CURLE_OUT_OF_MEMORY: // also what a header line beyond libcurl's own limit gives
         return stream->connected && !stream->head_done ? broken_protocol(err, stream) : other(err, stream);
