@@ -55,8 +55,11 @@ static struct transfer *open_url(struct blob_source *source, const struct blob_p
                 url_policy_check(&source->call.base, &http.url, URL_FOREIGN_LAYER,
                                  push->from->registry->hosts, &verdict, err) == 0;
     http.private_allowed = verdict.private_allowed;
-    open = open && transfer_open_get(transfer, &http, NULL, &answer, err) == 0 &&
-           (answer.status == 200 || answer.status == 206);
+    open = open && transfer_open_get(transfer, &http, NULL, &answer, err) == 0;
+    if (open && answer.status != 200 && answer.status != 206) {
+        error_set(err, ERR_REGISTRY_ERROR, "%s answered %d", http.url.host, answer.status);
+        open = false;
+    }
     http_call_clear(&http);
     http_answer_clear(&answer);
     if (open)
@@ -65,15 +68,16 @@ static struct transfer *open_url(struct blob_source *source, const struct blob_p
     return NULL;
 }
 
+// why: what was wrong with the last of the URLs.
 static struct transfer *open_foreign(struct blob_source *source, const struct blob_push *push,
-                                     const struct blob_part *part)
+                                     const struct blob_part *part, struct error *why)
 {
     size_t i;
     json_t *value;
     json_array_foreach((json_t *)push->from_urls, i, value) {
-        CLEANUP(error_clear) struct error why = ERROR_INIT;
         const char *text = json_string_value(value);
-        struct transfer *transfer = text ? open_url(source, push, part, text, &why) : NULL;
+        error_clear(why);
+        struct transfer *transfer = text ? open_url(source, push, part, text, why) : NULL;
         if (transfer)
             return transfer;
     }
@@ -115,8 +119,11 @@ static struct transfer *open_registry(struct blob_source *source, const struct b
     if (registry_call_open(&source->call, push->from, CREDENTIAL_PULL, NULL, err) < 0)
         return NULL;
     source->call_open = true;
-    transfer = push->from_urls ? open_foreign(source, push, part) : NULL;
-    return transfer ? transfer : open_call(source, push, part, err);
+    CLEANUP(error_clear) struct error why = ERROR_INIT;
+    transfer = push->from_urls ? open_foreign(source, push, part, &why) : NULL;
+    if (!transfer && !(transfer = open_call(source, push, part, err)) && why.detail)
+        error_hint(err, "It should have come from the layer's URLs, but: %s", why.detail);
+    return transfer;
 }
 
 struct transfer *blob_source_open(struct blob_source *source, const struct blob_push *push,
