@@ -8,10 +8,13 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "base/strbuf.h"
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
 #include "images/publish_internal.h"
 #include "layout/image_store.h"
+
+enum { FLIGHT_KEY_MAX = 1 << 20 };
 
 struct blob_step {
     struct step base;
@@ -230,7 +233,7 @@ static int blob_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-// Another job moved the very same blob to the very same place with the same credentials while we waited.
+// Another job moved the very same blob to the very same places with the same credentials while we waited.
 static int blob_joined(struct step *step, struct step *other, struct job *job, struct error *err)
 {
     (void)other;
@@ -238,9 +241,11 @@ static int blob_joined(struct step *step, struct step *other, struct job *job, s
     (void)err;
     struct blob_step *self = (struct blob_step *)step;
     struct publish *p = self->publish;
-    settle(p, self->blob, self->destinations[0], HOW_JOINED);
-    learn(p, self->blob, self->destinations[0]);
-    publish_blob_state(p, self->blob, self->destinations[0], "joined", "another job moved it");
+    for (size_t i = 0; i < self->count; i++) {
+        settle(p, self->blob, self->destinations[i], HOW_JOINED);
+        learn(p, self->blob, self->destinations[i]);
+        publish_blob_state(p, self->blob, self->destinations[i], "joined", "another job moved it");
+    }
     self->blob->open = false;
     p->open_steps--;
     return 0;
@@ -314,13 +319,17 @@ void publish_settle_known(struct publish *p, struct blob *blob)
     }
 }
 
+// Who wants the same blob in the same places, as identical jobs do, waits for whoever moves it.
 static char *flight_key(const struct blob_step *self)
 {
     const struct publish *p = self->publish;
-    if (self->count != 1 || self->force)
+    if (self->force)
         return NULL;
-    const struct destination *d = &p->destinations[self->destinations[0]];
-    return mem_printf("blob %s %s %s", self->blob->what.descriptor.digest.text, d->endpoint.key, p->identity);
+    struct strbuf key = STRBUF_INIT(FLIGHT_KEY_MAX);
+    strbuf_printf(&key, "blob %s %s", self->blob->what.descriptor.digest.text, p->identity);
+    for (size_t i = 0; i < self->count; i++)
+        strbuf_printf(&key, " %s", p->destinations[self->destinations[i]].endpoint.key);
+    return strbuf_take(&key);
 }
 
 static struct blob_step *make_step(struct publish *p, struct blob *blob, size_t wanting)

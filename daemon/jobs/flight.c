@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Used by the scheduler. The leader is chosen when a worker is free, not when steps are submitted: so the job
-// whose turn it is does the work, whatever the priority of the one that asked first.
+// Used by the scheduler. The leader is chosen when a worker is free, not when steps are submitted: so the work
+// is done as soon as the turn of any of them comes, whatever the priority of the one that asked first.
 #include "jobs/flight.h"
 
 #include "base/mem.h"

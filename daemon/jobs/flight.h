@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Work in flight, by flight_key: tasks that want the same thing are members of one flight. The first to be
-// given to a worker leads, the others wait; when it has succeeded they join its result, when it failed
-// another one leads. Loop only.
+// Work in flight, by flight_key: tasks that want the same thing are members of one flight. The one that is
+// given to a worker leads – the first that came, if it may run – and the others wait; when it has succeeded
+// they join its result, when it failed another one leads. Loop only.
 #pragma once
 
 #include "base/table.h"

@@ -245,9 +245,9 @@ void scheduler_flight_landed(struct scheduler *s, struct task *task, struct list
 
 // --- turns
 
-static void hand_over(struct scheduler *s, struct lane *lane, struct task *task)
+static void hand_over(struct scheduler *s, struct task *task)
 {
-    struct step_group *group = lane->group;
+    struct step_group *group = task->group;
     enum pool_class class = group->class;
     flight_lead(task);
     group->running++;
@@ -284,6 +284,28 @@ static void refuse_for_pause(struct scheduler *s, struct task *task, const char 
     refuse(s, task);
 }
 
+static void park(struct scheduler *s, struct lane *lane, struct task *task)
+{
+    lane_line_up(s, lane);
+    task->place = TASK_PARKED;
+    lane_take_out(s, task);
+    group_review(s, task->group);
+}
+
+// Of those that want the same, the one that asked first does it, in the turn of whoever is served first: so the second of two
+// identical jobs moves nothing. Not if its job runs as many steps as it may, or other hosts have to be asked for it.
+static struct task *first_of_flight(struct task *task)
+{
+    if (!task->flight || task->flight->leader)
+        return task;
+    list_for_each(link, &task->flight->members) {
+        struct task *other = container_of(link, struct task, flight_link);
+        if (other->place == TASK_READY && !group_full(other->group) && !strcmp(other->lane->route, task->lane->route))
+            return other;
+    }
+    return task;
+}
+
 // The lane whose turn it is gives one task away, or leaves the line.
 static void serve(struct scheduler *s, struct lane *lane)
 {
@@ -294,13 +316,11 @@ static void serve(struct scheduler *s, struct lane *lane)
     if (group_full(lane->group))
         return; // lines up again when one of the group has ended
     if (flight_busy(task)) {
-        lane_line_up(s, lane);
-        task->place = TASK_PARKED;
-        lane_take_out(s, task);
-        group_review(s, task->group);
+        park(s, lane, task);
         return;
     }
-    bool open = gate_enter(s->gate, task->step, &closed, &retry_at);
+    struct task *first = first_of_flight(task);
+    bool open = gate_enter(s->gate, first->step, &closed, &retry_at);
     if (!open && too_long(lane, retry_at)) {
         lane_line_up(s, lane);
         refuse_for_pause(s, task, closed, retry_at);
@@ -314,8 +334,10 @@ static void serve(struct scheduler *s, struct lane *lane)
         return;
     }
     bool more = lane->heap.count > 1;
-    hand_over(s, lane, task);
-    if (more)
+    hand_over(s, first);
+    if (first != task)
+        park(s, lane, task);
+    else if (more)
         lane_line_up(s, lane);
 }
 

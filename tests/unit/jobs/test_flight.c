@@ -51,6 +51,52 @@ static void test_one_runs_the_others_join(void **state)
     hall_end(&h);
 }
 
+// The turn is the other job's, for its priority; the work is the first one's.
+static void test_who_asked_first_leads(void **state)
+{
+    struct hall h;
+    char busy[32], first[32], second[32];
+    (void)state;
+    hall_init(&h);
+    h.options.workers = 1;
+    hall_open(&h);
+    SUBMIT(&h, busy, "{\"steps\":[{\"name\":\"busy\",\"hold\":true}]}");
+    hall_until_ran(&h, "busy", 1);
+    SUBMIT(&h, first, "{\"steps\":[{\"name\":\"first\",\"key\":\"k\"}]}");
+    wait_running(&h, first);
+    SUBMIT(&h, second, "{\"steps\":[{\"name\":\"second\",\"key\":\"k\"}]}", .priority = 9);
+    wait_running(&h, second);
+    board_release(NULL);
+    hall_expect(&h, second, "succeeded", NULL);
+    hall_expect(&h, first, "succeeded", NULL);
+    assert_int_equal(board_ran("first"), 1);
+    assert_int_equal(board_ran("second"), 0);
+    assert_int_equal(how_joined(&h, second), 1);
+    hall_end(&h);
+}
+
+// A job that runs as many steps as it may keeps nobody from doing the work.
+static void test_first_is_at_its_limit(void **state)
+{
+    struct hall h;
+    char first[32], second[32];
+    (void)state;
+    hall_init(&h);
+    h.options.workers = 4;
+    h.options.max_steps_per_job = 1;
+    hall_open(&h);
+    SUBMIT(&h, first,
+           "{\"steps\":[{\"name\":\"small\",\"size\":1,\"hold\":true},"
+           "{\"name\":\"first\",\"size\":2,\"key\":\"k\"}]}");
+    hall_until_ran(&h, "small", 1);
+    SUBMIT(&h, second, "{\"steps\":[{\"name\":\"second\",\"key\":\"k\"}]}");
+    hall_expect(&h, second, "succeeded", NULL);
+    board_release(NULL);
+    hall_expect(&h, first, "succeeded", NULL);
+    assert_int_equal(board_ran("second"), 1);
+    hall_end(&h);
+}
+
 static void test_within_one_job(void **state)
 {
     struct hall h;
@@ -201,7 +247,8 @@ static void test_waiters_hold_no_worker(void **state)
     hall_end(&h);
 }
 
-HALL_MAIN(cmocka_unit_test(test_one_runs_the_others_join), cmocka_unit_test(test_within_one_job),
+HALL_MAIN(cmocka_unit_test(test_one_runs_the_others_join), cmocka_unit_test(test_who_asked_first_leads),
+          cmocka_unit_test(test_first_is_at_its_limit), cmocka_unit_test(test_within_one_job),
           cmocka_unit_test(test_leader_fails), cmocka_unit_test(test_leader_is_cancelled),
           cmocka_unit_test(test_leader_is_cancelled_while_it_waits),
           cmocka_unit_test(test_waiter_is_cancelled), cmocka_unit_test(test_without_joined),
