@@ -118,7 +118,8 @@ static void check_free(struct step *step)
 struct check_step *check_step_new(struct endpoint *endpoint, const struct descriptor *blob, bool deep,
                                   void (*checked)(struct check_step *step, struct job *job), void *plan)
 {
-    static const struct step_ops ops = {check_run, check_done, NULL, check_free, check_failed};
+    static const struct step_ops ops = {
+        .run = check_run, .done = check_done, .free = check_free, .failed = check_failed};
     struct check_step *self = mem_new(struct check_step);
     AUTO_FREE char *name = mem_printf("check %.19s", blob->digest.text);
     step_init(&self->base, &ops, name, NULL);

@@ -97,7 +97,8 @@ static int prepare_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops prepare_ops = {prepare_run, prepare_done, NULL, destination_free, destination_failed};
+static const struct step_ops prepare_ops = {
+    .run = prepare_run, .done = prepare_done, .free = destination_free, .failed = destination_failed};
 
 static bool needs_preparing(const struct publish *p, const struct destination *d)
 {
@@ -138,7 +139,8 @@ static int look_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops look_ops = {look_run, look_done, NULL, destination_free, destination_failed};
+static const struct step_ops look_ops = {
+    .run = look_run, .done = look_done, .free = destination_free, .failed = destination_failed};
 
 void publish_submit_look(struct publish *p, size_t destination)
 {
@@ -287,7 +289,8 @@ static int manifests_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops manifests_ops = {manifests_run, manifests_done, NULL, destination_free, destination_failed};
+static const struct step_ops manifests_ops = {
+    .run = manifests_run, .done = manifests_done, .free = destination_free, .failed = destination_failed};
 
 void publish_submit_manifests(struct publish *p, size_t destination)
 {
@@ -351,7 +354,8 @@ static int tag_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-static const struct step_ops tag_ops = {tag_run, tag_done, NULL, destination_free, destination_failed};
+static const struct step_ops tag_ops = {
+    .run = tag_run, .done = tag_done, .free = destination_free, .failed = destination_failed};
 
 static void submit_extra_tags(struct publish *p, size_t destination)
 {

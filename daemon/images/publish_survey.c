@@ -162,7 +162,8 @@ static void survey_free(struct step *step)
 
 void publish_submit_survey(struct publish *p)
 {
-    static const struct step_ops ops = {survey_run, survey_done, NULL, survey_free, survey_failed};
+    static const struct step_ops ops = {
+        .run = survey_run, .done = survey_done, .free = survey_free, .failed = survey_failed};
     p->survey = json_pack("{s:[], s:[], s:[]}", "blobs", "manifests", "tags");
     for (size_t i = 0; i < p->n_destinations; i++) {
         const struct destination *d = &p->destinations[i];

@@ -84,7 +84,8 @@ static void referrers_free(struct step *step)
 struct referrers_step *referrers_step_new(struct endpoint *endpoint, struct digest *subjects, size_t n_subjects,
                                           void *plan)
 {
-    static const struct step_ops ops = {referrers_run, referrers_done, NULL, referrers_free, referrers_failed};
+    static const struct step_ops ops = {
+        .run = referrers_run, .done = referrers_done, .free = referrers_free, .failed = referrers_failed};
     struct referrers_step *self = mem_new(struct referrers_step);
     AUTO_FREE char *name = mem_printf("referrers in %s", endpoint->key);
     step_init(&self->base, &ops, name, NULL);

@@ -58,7 +58,8 @@ struct resolve_step *resolve_step_new(struct endpoint *endpoint, const struct de
                                       int (*found)(struct resolve_step *step, struct job *job, struct error *err),
                                       void *plan)
 {
-    static const struct step_ops ops = {resolve_run, resolve_done, NULL, resolve_free, resolve_failed};
+    static const struct step_ops ops = {
+        .run = resolve_run, .done = resolve_done, .free = resolve_free, .failed = resolve_failed};
     struct resolve_step *self = mem_new(struct resolve_step);
     AUTO_FREE char *name = expected ? mem_printf("resolve %.19s", expected->digest.text)
                                     : location_format(&endpoint->where);

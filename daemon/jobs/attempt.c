@@ -193,7 +193,8 @@ static void join(struct task *task, struct step *leader)
     struct error err = ERROR_INIT;
     struct job *job = task->job;
     struct step *step = task->step;
-    if (!step->ops->joined) {
+    bool joins = step->ops->joined && (!step->ops->joins || step->ops->joins(step, leader));
+    if (!joins) {
         scheduler_submit(job->engine->scheduler, &job->group, task);
         return;
     }

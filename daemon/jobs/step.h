@@ -25,6 +25,9 @@ struct step_ops {
     // Loop, in place of run + done when another step with the same flight_key did the same work: NULL: run it
     // anyway.
     int (*joined)(struct step *step, struct step *other, struct job *job, struct error *err);
+    // Loop, before joined: false if what the other one did only helps, and this step runs after all. It may
+    // be changed here, its flight_key too. NULL: true.
+    bool (*joins)(struct step *step, const struct step *other);
     // Loop, always last.
     void (*free)(struct step *step);
     // Loop, after the last failed run: 0 if the plan goes on without this step's result (one item of a batch,

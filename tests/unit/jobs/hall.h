@@ -117,6 +117,7 @@ struct fake_step {
     bool hold;
     bool deaf; // does not look at the cancel flag
     bool done_fails;
+    bool only_helps;
     bool dispensable; // the plan goes on without it
     bool no_join;
     int64_t moves; // bytes it reports
@@ -217,6 +218,18 @@ static inline int fake_joined(struct step *step, struct step *other, struct job 
     return 0;
 }
 
+// "only_helps": what another one did serves this one as a start.
+static inline bool fake_joins(struct step *step, const struct step *other)
+{
+    const struct fake_step *fake = container_of(step, struct fake_step, step);
+    assert_string_equal(step->flight_key, other->flight_key);
+    if (!fake->only_helps)
+        return true;
+    free(step->flight_key);
+    step->flight_key = NULL;
+    return false;
+}
+
 static inline int fake_failed(struct step *step, struct job *job, const struct error *err)
 {
     struct fake_step *fake = container_of(step, struct fake_step, step);
@@ -237,7 +250,8 @@ static inline void fake_step_free(struct step *step)
 }
 
 static const struct step_ops fake_step_ops = {
-    .run = fake_run, .done = fake_done, .joined = fake_joined, .free = fake_step_free, .failed = fake_failed};
+    .run = fake_run, .done = fake_done, .joined = fake_joined, .joins = fake_joins, .free = fake_step_free,
+    .failed = fake_failed};
 static const struct step_ops fake_alone_ops = {.run = fake_run, .done = fake_done, .free = fake_step_free};
 
 static inline struct fake_step *fake_step_new(const json_t *spec)
@@ -253,6 +267,7 @@ static inline struct fake_step *fake_step_new(const json_t *spec)
     fake->hold = json_get_bool(spec, "hold", false);
     fake->deaf = json_get_bool(spec, "deaf", false);
     fake->dispensable = json_get_bool(spec, "dispensable", false);
+    fake->only_helps = json_get_bool(spec, "only_helps", false);
     fake->done_fails = json_get_bool(spec, "done_fails", false);
     fake->moves = json_get_int(spec, "moves", 0);
     fake->then = json_incref(json_object_get(spec, "then"));

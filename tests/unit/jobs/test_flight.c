@@ -227,6 +227,30 @@ static void test_without_joined(void **state)
     hall_end(&h);
 }
 
+// Work of another step that only helps: those run after it, and beside each other if their keys part.
+static void test_only_helped(void **state)
+{
+    struct hall h;
+    char first[32], others[32];
+    (void)state;
+    begin(&h);
+    SUBMIT(&h, first, "{\"steps\":[{\"name\":\"a\",\"key\":\"k\",\"hold\":true}]}");
+    hall_until_ran(&h, "a", 1);
+    SUBMIT(&h, others,
+           "{\"steps\":[{\"name\":\"b\",\"key\":\"k\",\"only_helps\":true,\"hold\":true},"
+           "{\"name\":\"b\",\"key\":\"k\",\"only_helps\":true,\"hold\":true},"
+           "{\"name\":\"c\",\"key\":\"k\"}]}");
+    wait_running(&h, others);
+    assert_int_equal(board_ran("b"), 0);
+    board_release("a");
+    hall_until_ran(&h, "b", 2); // both are held
+    board_release(NULL);
+    hall_expect(&h, others, "succeeded", NULL);
+    assert_int_equal(board_ran("c"), 0);
+    assert_int_equal(how_joined(&h, others), 1);
+    hall_end(&h);
+}
+
 // Those that wait for a flight hold no worker and count for no limit.
 static void test_waiters_hold_no_worker(void **state)
 {
@@ -252,4 +276,5 @@ HALL_MAIN(cmocka_unit_test(test_one_runs_the_others_join), cmocka_unit_test(test
           cmocka_unit_test(test_leader_fails), cmocka_unit_test(test_leader_is_cancelled),
           cmocka_unit_test(test_leader_is_cancelled_while_it_waits),
           cmocka_unit_test(test_waiter_is_cancelled), cmocka_unit_test(test_without_joined),
+          cmocka_unit_test(test_only_helped),
           cmocka_unit_test(test_waiters_hold_no_worker))
