@@ -121,9 +121,9 @@ static struct token *fetch_token(struct credentials_authorizer *self, const stru
     return token_fetch(&ask, err);
 }
 
-// Fills self->token from the cache or the token server.
-static int find_token(struct credentials_authorizer *self, const struct url *url, const struct realm *realm,
-                      struct monitor *monitor, struct error *err)
+// Fills self->token from the cache or the token server, for all that may be asked for.
+static int find_whole_token(struct credentials_authorizer *self, const struct url *url,
+                            const struct realm *realm, struct monitor *monitor, struct error *err)
 {
     AUTO_FREE char *scope = scope_build(self->repository, self->actions, self->mount_from, self->extra_scope);
     AUTO_FREE char *origin = url_origin(url);
@@ -144,6 +144,31 @@ static int find_token(struct credentials_authorizer *self, const struct url *url
     }
     self->token = value;
     return value ? 0 : -1;
+}
+
+static void drop_text(char **text)
+{
+    free(*text);
+    *text = NULL;
+}
+
+// Some token servers refuse everything for the one scope too many, where others grant less. The source of a
+// mount is given up first; what a challenge demanded is not demanded of the next request.
+static int find_token(struct credentials_authorizer *self, const struct url *url, const struct realm *realm,
+                      struct monitor *monitor, struct error *err)
+{
+    if (find_whole_token(self, url, realm, monitor, err) == 0)
+        return 0;
+    if (err->code != ERR_REGISTRY_AUTH && err->code != ERR_REGISTRY_DENIED)
+        return -1;
+    if (!self->mount_from) {
+        drop_text(&self->extra_scope);
+        return -1;
+    }
+    drop_text(&self->mount_from);
+    error_clear(err);
+    *err = ERROR_INIT;
+    return find_whole_token(self, url, realm, monitor, err);
 }
 
 // A token that the realm of an earlier request refused to give may be had from the realm of a fresh

@@ -70,6 +70,7 @@ static void prepare(struct build_plan *plan, const json_t *auth, const json_t *c
     plan->publish = publish_new(&(struct publish_options){.job = plan->job,
                                                           .context = plan->context,
                                                           .targets = &spec->targets,
+                                                          .source = &spec->base,
                                                           .auth = auth,
                                                           .auth_set = plan->auth,
                                                           .dry_run = spec->dry_run});

@@ -299,6 +299,7 @@ struct copy_item *copy_item_new(const struct copy_item_options *options)
     item->publish = publish_new(&(struct publish_options){.job = options->job,
                                                           .context = options->context,
                                                           .targets = &item->targets,
+                                                          .source = options->source,
                                                           .auth = options->auth,
                                                           .auth_set = options->auth_set,
                                                           .look_first = true,

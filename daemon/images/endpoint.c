@@ -32,6 +32,7 @@ void endpoint_fini(struct endpoint *endpoint)
     if (endpoint->auth)
         credential_set_unref(endpoint->auth);
     location_clear(&endpoint->where);
+    free(endpoint->mount_from);
     free(endpoint->key);
     *endpoint = (struct endpoint){0};
 }
@@ -63,6 +64,7 @@ struct registry_scope endpoint_scope(const struct endpoint *endpoint, struct ste
         .registry = endpoint->context->registry,
         .host = endpoint->where.ref.registry,
         .repository = endpoint->where.ref.repository,
+        .mount_from = endpoint->mount_from,
         .auth = endpoint->auth,
         .monitor = step ? &step->monitor : NULL,
         .warning = step ? warn : NULL,

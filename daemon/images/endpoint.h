@@ -17,6 +17,7 @@ struct endpoint {
     struct location where;
     struct credential_set *auth;   // or NULL
     struct image_store *store;     // local kinds, once open
+    char *mount_from;              // of a target: the repository of its registry where most blobs lie, or NULL; owned
     int64_t uid;                   // whose rights count for local kinds outside of jobs; -1: the daemon's own
     char *key;                     // "host/repository" or "oci:/path": equal keys hold the same blobs
 };

@@ -26,10 +26,19 @@ static void set_identity(struct publish *p, const json_t *auth)
     explicit_bzero(text, strlen(text));
 }
 
-static size_t destination_for(struct publish *p, const struct target *target)
+static char *mount_source(const struct location *source, const struct location *target)
+{
+    bool fits = source && source->kind == LOCATION_REGISTRY && target->kind == LOCATION_REGISTRY &&
+                str_equal(source->ref.registry, target->ref.registry) &&
+                !str_equal(source->ref.repository, target->ref.repository);
+    return fits ? mem_strdup(source->ref.repository) : NULL;
+}
+
+static size_t destination_for(struct publish *p, const struct target *target, const struct location *source)
 {
     struct endpoint fresh;
     endpoint_init(&fresh, p->context, &target->where, p->auth);
+    fresh.mount_from = mount_source(source, &target->where);
     for (size_t i = 0; i < p->n_destinations; i++)
         if (str_equal(p->destinations[i].endpoint.key, fresh.key)) {
             endpoint_fini(&fresh);
@@ -61,7 +70,7 @@ struct publish *publish_new(const struct publish_options *options)
     p->destination_of_target = mem_calloc(n, sizeof(*p->destination_of_target));
     p->root_of_target = mem_calloc(n, sizeof(*p->root_of_target));
     for (size_t i = 0; i < n; i++) {
-        size_t at = destination_for(p, &p->targets->items[i]);
+        size_t at = destination_for(p, &p->targets->items[i], options->source);
         p->destination_of_target[i] = at;
         p->destinations[at].targets[p->destinations[at].n_targets++] = i;
     }

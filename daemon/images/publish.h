@@ -35,6 +35,7 @@ struct publish_options {
     struct job *job;
     struct image_context *context;
     const struct targets *targets;  // borrowed: lives as long as the plan
+    const struct location *source;  // where most blobs come from; borrowed for the call; NULL: no single place
     const json_t *auth;             // the job's own, or NULL
     struct credential_set *auth_set;
     bool look_first;                // a copy: the target may well have it all already, so ask for its tag

@@ -28,6 +28,9 @@ struct registry_scope {
     struct registry *registry;
     const char *host;                  // as in the reference: "docker.io", "localhost:5000"
     const char *repository;            // NULL for the catalog and a ping
+    // Where this job mounts from, at the same host: pull of it is asked for in the token of each push, so that
+    // one token serves them all. NULL: nowhere in particular.
+    const char *mount_from;
     const struct credential_set *auth; // the job's own credentials; may be NULL
     struct monitor *monitor;           // may be NULL
     // Called on the worker for each server `Warning: 299` (RFC 7234 section 5.5), once per text; may be NULL.

@@ -58,6 +58,8 @@ static int open_at(struct registry_call *call, const struct registry_scope *scop
 int registry_call_open(struct registry_call *call, const struct registry_scope *scope, unsigned actions,
                        const char *mount_from, struct error *err)
 {
+    if (!mount_from && actions & CREDENTIAL_PUSH)
+        mount_from = scope->mount_from;
     return open_at(call, scope, scope->host, actions, mount_from, err);
 }
 

@@ -26,7 +26,8 @@ struct registry_call {
     struct url base; // "https://registry-1.docker.io/v2/"
 };
 
-// actions: enum credential_action bits. mount_from as in credentials_authorizer. After a failure nothing is
+// actions: enum credential_action bits. mount_from as in credentials_authorizer; NULL: the
+// scope's, for a push. After a failure nothing is
 // left to end.
 int registry_call_open(struct registry_call *call, const struct registry_scope *scope, unsigned actions,
                        const char *mount_from, struct error *err);

@@ -61,6 +61,8 @@ DEFAULTS = {
     "token_uses": 0,              # a token is good for so many requests; 0: for ever
     "first_scope_only": False,    # R-11
     "refuse_delete_scope": False, # R-16
+    "forbidden": [],              # repositories (by how they begin) that nobody may touch (bearer) …
+    "refuse_forbidden": False,    # … and for which a token request is refused as a whole
     "grant_pull_first": False,    # the first token of a scope grants pull only (R-18)
     "accept_nothing": False,      # R-19
     "denied_status": 401,         # for what a valid token does not cover
@@ -420,6 +422,11 @@ class Store:
                                else "application/vnd.docker.container.image.v1+json",
                                "digest": self.add_blob(repository, config), "size": len(config)}, "layers": descriptors}
         return self.add_manifest(repository, json.dumps(manifest).encode(), manifest["mediaType"], tag)
+
+    def image_layers(self, repository, tag):
+        """The digests of an image's layers."""
+        repository = self.repository(repository)
+        return [part["digest"] for part in json.loads(repository.manifests[repository.tags[tag]][0])["layers"]]
 
     def new_upload(self, repository, keep):
         name = secrets.token_hex(8)
@@ -1023,7 +1030,12 @@ class ScriptedRegistry:
         scopes = [s for value in fields.get("scope", []) for s in value.split()]
         if self.refuse_delete_scope and any("delete" in s for s in scopes):
             return self.error(400, "UNSUPPORTED", "delete is no action")
+        if self.refuse_forbidden and any(self.is_forbidden(s) for s in scopes):
+            return self.error(403, "DENIED", "access forbidden")
         return self.give_token(who, scopes[:1] if self.first_scope_only else scopes)
+
+    def is_forbidden(self, scope):
+        return any(scope.startswith(f"repository:{name}") for name in self.forbidden)
 
     def token_identity(self, request, fields):
         """True: signed in, False: anonymous, None: refused."""
@@ -1047,7 +1059,7 @@ class ScriptedRegistry:
             for action in actions.split(","):
                 public = action == "pull" and any(name.startswith(p) for p in self.public)
                 less = self.grant_pull_first and scope not in self.granted and action != "pull"
-                if (who or public) and not less:
+                if (who or public) and not less and not self.is_forbidden(scope):
                     access.add((kind, name, action))
             self.granted.add(scope)
         token = "canary-" + secrets.token_hex(16)

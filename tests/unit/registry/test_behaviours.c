@@ -296,6 +296,24 @@ static void R17_mount_with_both_scopes(void **state)
     live_check(&live);
 }
 
+// The source of a mount is not ours to read: the token server refuses all of it, or the registry the mount.
+static void R17_forbidden_mount_source(void **state)
+{
+    static const char *const settings[] = {
+        "{\"auth\": \"bearer\", \"forbidden\": [\"team/app\"]}",
+        "{\"auth\": \"bearer\", \"forbidden\": [\"team/app\"], \"refuse_forbidden\": true}"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct error err = ERROR_INIT;
+        struct blob_push_target target;
+        begin(settings[i]);
+        assert_ok(push_blob_to("team/other", "team/app", SMALL, 1, &target, &err), &err);
+        assert_int_equal(target.how, BLOB_PUSH_COPIED);
+        assert_true(count("token") <= 4);
+        live_check(&live);
+    }
+}
+
 static void R18_insufficient_scope(void **state)
 {
     (void)state;
@@ -1486,6 +1504,7 @@ int main(void)
         cmocka_unit_test(R15_token_dies_in_mid_upload),
         cmocka_unit_test(R16_delete_is_not_asked_for),
         cmocka_unit_test(R17_mount_with_both_scopes),
+        cmocka_unit_test(R17_forbidden_mount_source),
         cmocka_unit_test(R18_insufficient_scope),
         cmocka_unit_test(R19_endless_401),
         cmocka_unit_test(R20_refresh_token),
