@@ -25,6 +25,7 @@ struct blob_step {
     enum blob_how *how;         // result
     size_t count;
     bool force;
+    bool waited;                // for another job that wanted the blob at the same registries
 };
 
 static void state_of_push(void *arg, int target, const char *state, const char *from, const char *why)
@@ -51,6 +52,11 @@ static struct reader_at *open_local_source(const struct blob_step *self, struct 
     if (what->cached)
         return blob_store_read(self->publish->context->blobs, &what->descriptor.digest, err);
     return image_store_blob_open(what->from->store, &what->descriptor.digest, err);
+}
+
+static const struct endpoint *place_of(const struct blob_step *self, size_t index)
+{
+    return &self->publish->destinations[self->destinations[index]].endpoint;
 }
 
 static int prepare_target(struct blob_step *self, size_t index, struct blob_push_target *target, struct error *err)
@@ -85,11 +91,30 @@ static enum blob_how how_of(enum blob_push_how how)
     }
 }
 
+// Another destination at the same registry, whose repository this one can mount from. -1: none.
+static ptrdiff_t neighbour(const struct blob_step *self, size_t index, bool served)
+{
+    const struct endpoint *own = place_of(self, index);
+    for (size_t i = 0; i < self->count && endpoint_is_registry(own) && !self->force; i++) {
+        const struct endpoint *other = place_of(self, i);
+        bool fits = served ? self->how[i] != HOW_PENDING : i < index && self->how[i] == HOW_PENDING;
+        if (fits && endpoint_is_registry(other) && str_equal(other->where.ref.registry, own->where.ref.registry))
+            return (ptrdiff_t)i;
+    }
+    return -1;
+}
+
+// The bytes go to a registry once; its other repositories mount them in the next round.
+static bool can_wait(const struct blob_step *self, size_t index)
+{
+    return !self->mounts[index] && neighbour(self, index, true) < 0 && neighbour(self, index, false) >= 0;
+}
+
 // A run takes on the destinations that no earlier run of this step has served.
 static int push_pending(struct blob_step *self, struct blob_push *push, size_t *numbers, struct error *err)
 {
     for (size_t i = 0; i < self->count; i++) {
-        if (self->how[i] != HOW_PENDING)
+        if (self->how[i] != HOW_PENDING || can_wait(self, i))
             continue;
         struct blob_push_target *target = &push->targets[push->n_targets];
         target->error = ERROR_INIT;
@@ -176,12 +201,28 @@ out:
     return result;
 }
 
+// What has waited for a repository of its registry to be served mounts from there. Is there any?
+static bool begin_round(struct blob_step *self)
+{
+    bool pending = false;
+    for (size_t i = 0; i < self->count; i++) {
+        ptrdiff_t from = neighbour(self, i, true);
+        if (self->how[i] == HOW_PENDING && !self->mounts[i] && from >= 0)
+            self->mounts[i] = mem_strdup(place_of(self, (size_t)from)->where.ref.repository);
+        pending |= self->how[i] == HOW_PENDING;
+    }
+    return pending;
+}
+
 static int blob_run(struct step *step, struct error *err)
 {
     struct blob_step *self = (struct blob_step *)step;
-    int result = move_blob(self, err);
-    if (result && remake_cached(self, err) == 0)
+    int result = 0;
+    while (result == 0 && begin_round(self)) {
         result = move_blob(self, err);
+        if (result && remake_cached(self, err) == 0)
+            result = move_blob(self, err);
+    }
     if (result)
         error_wrap(err, "blob %.19s…", self->blob->what.descriptor.digest.text);
     return result;
@@ -233,7 +274,56 @@ static int blob_done(struct step *step, struct job *job, struct error *err)
     return 0;
 }
 
-// Another job moved the very same blob to the very same places with the same credentials while we waited.
+// Where the image comes from is the registry that it goes to.
+static bool is_neighbour_of_source(const struct blob *blob, const struct destination *d)
+{
+    const struct endpoint *from = blob->what.from;
+    return from && endpoint_is_registry(from) && endpoint_is_registry(&d->endpoint) &&
+           str_equal(from->where.ref.registry, d->endpoint.where.ref.registry);
+}
+
+// One upload serves all repositories of a registry: jobs that want the same blob at the same registries have one key, whoever
+// moves it is waited for, and the others mount from there. What can be mounted from the source waits only for those that want
+// it at the very same place; so it is after that wait, too.
+static char *flight_key(const struct blob_step *self)
+{
+    const struct publish *p = self->publish;
+    if (self->force)
+        return NULL;
+    struct strbuf key = STRBUF_INIT(FLIGHT_KEY_MAX);
+    strbuf_printf(&key, "blob %s %s", self->blob->what.descriptor.digest.text, p->identity);
+    for (size_t i = 0; i < self->count; i++) {
+        const struct endpoint *place = place_of(self, i);
+        bool exact = self->waited || !endpoint_is_registry(place) ||
+                     is_neighbour_of_source(self->blob, &p->destinations[self->destinations[i]]);
+        strbuf_printf(&key, " %s", exact ? place->key : place->where.ref.registry);
+    }
+    return strbuf_take(&key);
+}
+
+// Another job moved the same blob to the same registries with the same credentials while we waited: to the very same places, or
+// to repositories that it can be mounted from.
+static bool blob_joins(struct step *step, const struct step *other)
+{
+    struct blob_step *self = (struct blob_step *)step;
+    bool same = true;
+    for (size_t i = 0; i < self->count; i++) {
+        const struct endpoint *theirs = place_of((const struct blob_step *)other, i);
+        bool here = str_equal(place_of(self, i)->key, theirs->key);
+        same &= here;
+        if (here || !endpoint_is_registry(theirs))
+            continue;
+        free(self->mounts[i]);
+        self->mounts[i] = mem_strdup(theirs->where.ref.repository);
+    }
+    if (same)
+        return true;
+    self->waited = true;
+    free(step->flight_key);
+    step->flight_key = flight_key(self);
+    return false;
+}
+
 static int blob_joined(struct step *step, struct step *other, struct job *job, struct error *err)
 {
     (void)other;
@@ -268,7 +358,12 @@ static int blob_failed(struct step *step, struct job *job, const struct error *e
     return publish_step_failed(((struct blob_step *)step)->publish, err);
 }
 
-static const struct step_ops blob_ops = {blob_run, blob_done, blob_joined, blob_free, blob_failed};
+static const struct step_ops blob_ops = {.run = blob_run,
+                                         .done = blob_done,
+                                         .joined = blob_joined,
+                                         .joins = blob_joins,
+                                         .free = blob_free,
+                                         .failed = blob_failed};
 
 // A repository of the same registry that should have the blob: where the image comes from, else what the graph remembers.
 char *publish_mount_candidate(const struct publish *p, const struct blob *blob, const struct destination *d)
@@ -277,7 +372,7 @@ char *publish_mount_candidate(const struct publish *p, const struct blob *blob, 
         return NULL;
     const struct reference *to = &d->endpoint.where.ref;
     const struct endpoint *from = blob->what.from;
-    if (from && endpoint_is_registry(from) && str_equal(from->where.ref.registry, to->registry))
+    if (is_neighbour_of_source(blob, d))
         return str_equal(from->where.ref.repository, to->repository) ? NULL
                                                                     : mem_strdup(from->where.ref.repository);
     const char *known = blob_graph_find_mount(p->context->graph, p->identity, to->registry,
@@ -317,19 +412,6 @@ void publish_settle_known(struct publish *p, struct blob *blob)
         settle(p, blob, i, HOW_KNOWN);
         publish_blob_state(p, blob, i, "exists", why);
     }
-}
-
-// Who wants the same blob in the same places, as identical jobs do, waits for whoever moves it.
-static char *flight_key(const struct blob_step *self)
-{
-    const struct publish *p = self->publish;
-    if (self->force)
-        return NULL;
-    struct strbuf key = STRBUF_INIT(FLIGHT_KEY_MAX);
-    strbuf_printf(&key, "blob %s %s", self->blob->what.descriptor.digest.text, p->identity);
-    for (size_t i = 0; i < self->count; i++)
-        strbuf_printf(&key, " %s", p->destinations[self->destinations[i]].endpoint.key);
-    return strbuf_take(&key);
 }
 
 static struct blob_step *make_step(struct publish *p, struct blob *blob, size_t wanting)
