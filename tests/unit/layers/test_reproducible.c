@@ -5,7 +5,9 @@
 // to 16 lanes).
 #include "layers/layers_fixture.h"
 
+#include <ftw.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <time.h>
 
 enum { FILES = 220 };
@@ -31,18 +33,18 @@ static void make_file(const struct fixture *fx, const char *root, uint32_t numbe
     fixture_bytes(fx, path, text, len, number % 5 ? 0644 : 0755);
 }
 
-// order: the names are made in another order, so readdir gives them in another.
-static void make_tree(const struct fixture *fx, const char *root, bool backwards)
+// step is prime to FILES: the names are made in another order, so readdir gives them in another.
+static void make_tree(const struct fixture *fx, const char *root, uint32_t step)
 {
     for (uint32_t i = 0; i < FILES; i++)
-        make_file(fx, root, backwards ? FILES - 1 - i : i);
+        make_file(fx, root, i * step % FILES);
 }
 
 static int group_setup(void **state)
 {
     struct fixture *fx = mem_new(struct fixture);
     fixture_init(fx, 2);
-    make_tree(fx, "src", false);
+    make_tree(fx, "src", 1);
     fixture_copy(fx, "src", "/app");
     fixture_inline(fx, "/app/dir3/\xc3\xa4.txt", "inline");
     *state = fx;
@@ -93,42 +95,121 @@ static void test_lanes_and_runs(void **state)
     fx->spec.level = LAYER_LEVEL_FAST;
 }
 
-static void test_surroundings(void **state)
+// --- what lies around the daemon
+// ------------------------------------------------------------------------------------
+
+enum { ENVIRONMENTS = 50, PLACES = 4, NOBODY = 65534 };
+
+struct environment {
+    int number;
+    char *places[PLACES]; // the same tree, made in other orders, one of them on a tmpfs
+};
+
+static char *make_tmpfs_tree(const struct fixture *fx)
 {
-    struct fixture *fx = *state;
-    struct digest first, again;
-    pack_with(fx, 2, &first);
-    static const char *const zones[] = {"UTC", "Asia/Kathmandu", "America/St_Johns", ":/nowhere"};
-    static const char *const locales[] = {"C", "C.UTF-8", "POSIX", ""};
-    for (int i = 0; i < 16; i++) {
-        mode_t before = umask((mode_t)(i * 0111 & 0777));
-        setenv("TZ", zones[i % 4], 1);
-        setenv("LANG", locales[i / 4], 1);
-        setenv("LC_ALL", locales[i / 4], 1);
-        tzset();
-        setlocale(LC_ALL, locales[i / 4]);
-        pack_with(fx, (size_t)(1 + i % 3), &again);
-        umask(before);
-        assert_string_equal(first.text, again.text);
-    }
-    unsetenv("LC_ALL");
+    char top[] = "/dev/shm/dray-layers-XXXXXX";
+    assert_non_null(mkdtemp(top));
+    assert_int_equal(chmod(top, 0755), 0);
+    struct error err = ERROR_INIT;
+    assert_int_equal(roots_add(fx->roots, top, &err), 0);
+    struct fixture beside = *fx;
+    strcpy(beside.dir, top);
+    make_tree(&beside, "tree", 7);
+    return mem_printf("%s/tree", top);
 }
 
-static void test_other_order_times_and_place(void **state)
+static void make_places(const struct fixture *fx, struct environment *ret)
+{
+    static const uint32_t steps[] = {1, FILES - 1, 51};
+    for (size_t i = 0; i < PLACES - 1; i++) {
+        AUTO_FREE char *name = mem_printf("place%zu/a/b", i);
+        make_tree(fx, name, steps[i]);
+        ret->places[i] = fixture_path(fx, name);
+    }
+    ret->places[PLACES - 1] = make_tmpfs_tree(fx);
+}
+
+static int set_times(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)type, (void)where;
+    const struct timespec when = {.tv_sec = 1000000000 + (long)scramble((uint32_t)st->st_ino) % 500000000};
+    assert_int_equal(utimensat(AT_FDCWD, path, (const struct timespec[]){when, when}, AT_SYMLINK_NOFOLLOW),
+                     0);
+    return 0;
+}
+
+// Everything of the process that must not matter. In a child of its own.
+static void settle(const struct fixture *fx, const struct environment *around)
+{
+    static const char *const zones[] = {"UTC", "Asia/Kathmandu", "America/St_Johns", ":/nowhere",
+                                        "XYZ-13:45"};
+    static const char *const locales[] = {"C", "C.UTF-8", "POSIX", "", "de_DE.UTF-8", "tr_TR.ISO-8859-9"};
+    int i = around->number;
+    umask((mode_t)(i * 0111 % 01000));
+    setenv("TZ", zones[i % 5], 1);
+    setenv("LANG", locales[i % 6], 1);
+    setenv("LC_ALL", locales[i / 6 % 6], 1);
+    setenv("HOME", i % 3 ? "/nonexistent" : fx->dir, 1);
+    setenv("SOURCE_DATE_EPOCH", i % 2 ? "1" : "1800000000", 1); // counts in the daemon's configuration only
+    tzset();
+    setlocale(LC_ALL, i % 4 ? locales[i / 6 % 6] : "");
+    static const char *const directories[] = {"/", "/proc/self", NULL};
+    const char *directory = directories[i % 3] ? directories[i % 3] : fx->dir;
+    assert_int_equal(chdir(directory), 0);
+    if (geteuid() == 0 && i % 2)
+        assert_int_equal(setresgid(NOBODY, NOBODY, NOBODY) | setresuid(NOBODY, NOBODY, NOBODY), 0);
+}
+
+static void pack_around(struct fixture *fx, const struct environment *around, struct digest *ret)
+{
+    settle(fx, around);
+    free(fx->spec.entries[0].from);
+    fx->spec.entries[0].from = mem_strdup(around->places[around->number % PLACES]);
+    pack_with(fx, (size_t)(1 + around->number % 16), ret);
+}
+
+static void pack_in_child(struct fixture *fx, const struct environment *around, struct digest *ret)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct digest digest = {0};
+        pack_around(fx, around, &digest);
+        lanes_free(fx->lanes);
+        _exit(write(ends[1], &digest, sizeof(digest)) == sizeof(digest) ? 0 : 1);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], ret, sizeof(*ret)), sizeof(*ret));
+    close(ends[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void test_fifty_environments(void **state)
 {
     struct fixture *fx = *state;
     struct digest first, again;
     pack_with(fx, 2, &first);
-    make_tree(fx, "elsewhere/copy", true);
-    AUTO_FREE char *path = fixture_path(fx, "elsewhere/copy/dir0");
-    const struct timespec old[] = {{.tv_sec = 12345}, {.tv_sec = 12345}};
-    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
-    free(fx->spec.entries[0].from);
-    fx->spec.entries[0].from = fixture_path(fx, "elsewhere/copy");
+    lanes_free(fx->lanes); // a child has threads of its own
+    fx->lanes = NULL;
+    assert_int_equal(chmod(fx->dir, 0755), 0);
+    struct environment around = {0};
+    make_places(fx, &around);
+    for (; around.number < ENVIRONMENTS; around.number++) {
+        assert_int_equal(nftw(around.places[around.number % PLACES], set_times, 16, FTW_PHYS), 0);
+        pack_in_child(fx, &around, &again);
+        if (strcmp(first.text, again.text) != 0)
+            fail_msg("environment %d: %s, not %s", around.number, again.text, first.text);
+    }
+    *strrchr(around.places[PLACES - 1], '/') = '\0';
+    assert_int_equal(file_remove_tree(AT_FDCWD, around.places[PLACES - 1], &fx->err), 0);
+    for (size_t i = 0; i < PLACES; i++)
+        free(around.places[i]);
     pack_with(fx, 2, &again);
     assert_string_equal(first.text, again.text);
-    free(fx->spec.entries[0].from);
-    fx->spec.entries[0].from = fixture_path(fx, "src");
 }
 
 // --- several packs on one set of lanes
@@ -213,11 +294,8 @@ static void test_cancelled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lanes_and_runs),
-        cmocka_unit_test(test_surroundings),
-        cmocka_unit_test(test_other_order_times_and_place),
-        cmocka_unit_test(test_packs_side_by_side),
-        cmocka_unit_test(test_sink_fails),
+        cmocka_unit_test(test_lanes_and_runs),     cmocka_unit_test(test_fifty_environments),
+        cmocka_unit_test(test_packs_side_by_side), cmocka_unit_test(test_sink_fails),
         cmocka_unit_test(test_cancelled),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
