@@ -18,9 +18,9 @@ struct render;
 struct render *render_new(enum render_kind kind, int cols, bool all_jobs, const json_t *spec);
 void render_free(struct render *render);
 const char *render_content_type(enum render_kind kind);
-void render_event(struct render *render, const struct event *event, struct strbuf *out);
+void render_event(struct render *render, struct event *event, struct strbuf *out);
 // Before the stream goes to sleep: what is drawn only once for many events (bars).
 void render_pause(struct render *render, struct strbuf *out);
 // After a silence. event is a heartbeat made by the reader.
-void render_heartbeat(struct render *render, const struct event *event, struct strbuf *out);
+void render_heartbeat(struct render *render, struct event *event, struct strbuf *out);
 void render_end(struct render *render, struct strbuf *out);

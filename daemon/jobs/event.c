@@ -10,7 +10,11 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 
-enum { EVENT_MAX = 64 << 20 };
+enum { EVENT_MAX = 64 << 20, PARSED = 32, PARSED_BYTES = 256 * 1024 };
+
+// The events that were parsed last. A tree takes about ten times the memory of its line, so only so many lines count.
+static struct event *parsed[PARSED];
+static size_t next_parsed, parsed_bytes;
 
 static struct event *event_alloc(const char *line, size_t len, const char *type, size_t type_len)
 {
@@ -74,8 +78,36 @@ struct event *event_ref(struct event *event)
     return event;
 }
 
+static void forget_parsed(struct event **slot)
+{
+    if (!*slot)
+        return;
+    parsed_bytes -= (*slot)->len;
+    json_decref(mem_take((*slot)->members));
+    *slot = NULL;
+}
+
+const json_t *event_members(struct event *event)
+{
+    if (event->members)
+        return event->members;
+    for (size_t i = 0; i < PARSED && (i == 0 || parsed_bytes + event->len > PARSED_BYTES); i++)
+        forget_parsed(&parsed[(next_parsed + i) % PARSED]);
+    event->members = json_loadb(event->line, event->len, 0, NULL); // our own line: no limits
+    if (!event->members)
+        return NULL;
+    parsed[next_parsed] = event;
+    parsed_bytes += event->len;
+    next_parsed = (next_parsed + 1) % PARSED;
+    return event->members;
+}
+
 void event_unref(struct event *event)
 {
-    if (event && --event->refs == 0)
-        free(event);
+    if (!event || --event->refs > 0)
+        return;
+    for (size_t i = 0; event->members; i++)
+        if (parsed[i] == event)
+            forget_parsed(&parsed[i]);
+    free(event);
 }

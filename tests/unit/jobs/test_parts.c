@@ -63,6 +63,38 @@ static void test_event_line(void **state)
     event_unref(event);
 }
 
+// Readers share what was parsed; what is parsed long ago, or large, makes room; an event may end while it is remembered.
+static void test_event_members(void **state)
+{
+    enum { COUNT = 100, LARGE = 200 * 1024 };
+    struct event *events[COUNT];
+    (void)state;
+    AUTO_FREE char *large = mem_alloc(LARGE + 1);
+    memset(large, 'x', LARGE);
+    large[LARGE] = '\0';
+    for (int i = 0; i < COUNT; i++)
+        events[i] = event_new("01JD", i + 1, i + 1, "log", json_pack("{s:i}", "n", i));
+    const json_t *first = event_members(events[0]);
+    assert_int_equal(json_get_int(first, "n", -1), 0);
+    assert_ptr_equal(event_members(events[0]), first);
+    assert_ptr_equal(events[0]->members, first);
+    for (int i = 1; i < COUNT; i++)
+        assert_int_equal(json_get_int(event_members(events[i]), "n", -1), i);
+    assert_null(events[0]->members);
+    assert_int_equal(json_get_int(event_members(events[0]), "n", -1), 0);
+    struct event *wide[2];
+    for (int i = 0; i < 2; i++) {
+        wide[i] = event_new("01JD", COUNT + i, COUNT + i, "log", json_pack("{s:s}", "message", large));
+        assert_string_equal(json_get_string(event_members(wide[i]), "message"), large);
+    }
+    assert_null(wide[0]->members);
+    event_unref(wide[1]); // while it is remembered
+    assert_int_equal(json_get_int(event_members(events[COUNT - 1]), "n", -1), COUNT - 1);
+    event_unref(wide[0]);
+    for (int i = 0; i < COUNT; i++)
+        event_unref(events[i]);
+}
+
 static void test_meter(void **state)
 {
     struct meter meter = {0};
@@ -129,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_event_line),
+        cmocka_unit_test(test_event_members),
         cmocka_unit_test(test_meter),
         cmocka_unit_test(test_heap),
     };
