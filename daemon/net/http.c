@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -79,4 +80,40 @@ char *http_answer_media_type(const struct http_answer *answer)
         return type;
     free(type);
     return NULL;
+}
+
+int64_t http_parse_retry_after(const char *value)
+{
+    int64_t seconds, date_ms;
+    size_t digits = strspn(value, "0123456789");
+    if (digits > 0 && value[digits] == '\0') {
+        if (digits > 9 || !str_to_int64(value, 0, HTTP_RETRY_AFTER_MAX_MS / 1000, &seconds))
+            return HTTP_RETRY_AFTER_MAX_MS;
+        return seconds * 1000;
+    }
+    if (!clock_parse_http_date(value, &date_ms))
+        return -1;
+    int64_t wait_ms = date_ms - clock_wall_ms();
+    return wait_ms < 0 ? 0 : wait_ms > HTTP_RETRY_AFTER_MAX_MS ? HTTP_RETRY_AFTER_MAX_MS : wait_ms;
+}
+
+// A number that ends at one of `ends`; *text moves behind that.
+static bool take_number(const char **text, const char *ends, int64_t *ret)
+{
+    size_t len = strcspn(*text, ends);
+    AUTO_FREE char *digits = mem_strndup(*text, len);
+    *text += len + ((*text)[len] != '\0');
+    return str_to_int64(digits, 0, INT64_MAX, ret);
+}
+
+bool http_parse_content_range(const char *value, int64_t *ret_first, int64_t *ret_total)
+{
+    int64_t last;
+    *ret_total = -1;
+    if (!str_starts(value, "bytes "))
+        return false;
+    value += strlen("bytes ");
+    if (!take_number(&value, "-", ret_first) || !take_number(&value, "/", &last) || last < *ret_first)
+        return false;
+    return str_equal(value, "*") || take_number(&value, "", ret_total);
 }

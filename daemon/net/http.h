@@ -36,7 +36,7 @@ struct http_call {
     // answer
     size_t max_body; // of a buffered 2xx answer; more is ERR_TOO_LARGE ▸ caller's translation. 0: the body
                      // is of no interest. Bodies of other statuses are cut at HTTP_ERROR_BODY_MAX.
-    bool decode; // undo a Content-Encoding that the server adds unasked; max_body counts what comes out
+    bool decode;     // undo a Content-Encoding that the server adds unasked; max_body counts what comes out
     struct sink *sink;    // if set: the body of a 200/206 goes there instead; other statuses are buffered
     bool private_allowed; // from url_policy_check, or true for the registry itself
     enum address_class origin_class; // addresses of this class are fine as well: where the origin itself was
@@ -67,5 +67,10 @@ void http_call_clear(struct http_call *call); // url and headers; not body, read
 // Copies url and headers; the rest is borrowed as before.
 void http_call_copy(struct http_call *dst, const struct http_call *src);
 void http_answer_clear(struct http_answer *answer);
+// Retry-After, seconds or a date (RFC 9110 section 10.2.3), clamped to [0, 24 h]; -1: neither.
+enum { HTTP_RETRY_AFTER_MAX_MS = 24 * 3600 * 1000 };
+int64_t http_parse_retry_after(const char *value);
+// "bytes FIRST-LAST/TOTAL" (RFC 9110 section 14.4); *ret_total is -1 for "*".
+bool http_parse_content_range(const char *value, int64_t *ret_first, int64_t *ret_total);
 // Media type of Content-Type without parameters, lower case; caller frees; NULL if absent.
 char *http_answer_media_type(const struct http_answer *answer);

@@ -283,3 +283,8 @@ int transfer_result(struct transfer *transfer, int target, const struct http_ans
         error_set(err, ERR_INTERNAL, "the transfer to this target was not run");
     return -1;
 }
+
+bool transfer_was_stale(const struct transfer *transfer, int target)
+{
+    return transfer->targets[target]->stale;
+}

@@ -20,7 +20,8 @@ void transfer_free(struct transfer *transfer);
 // Before the source is opened: only bytes first … end - 1 of a blob whose size is known, for uploads in
 // chunks. hasher: the state after the bytes before `first`, or NULL if that is not known (then nothing is
 // verified, unless first is 0); copied. The server must know Range.
-// A server that does not know Range is refused, unless the size of the blob is not known: then it may send all.
+// A server that does not know Range is refused, unless the size of the blob is not known: then it may send
+// all.
 void transfer_set_part(struct transfer *transfer, int64_t first, int64_t end, const struct hasher *hasher);
 // After a part went well: the state after it, to go on with; NULL if it is not known. Caller frees.
 struct hasher *transfer_take_hasher(struct transfer *transfer);
@@ -47,3 +48,6 @@ void transfer_set_lag(struct transfer *transfer, int64_t lag_ms);
 int transfer_run(struct transfer *transfer, struct error *err);
 // After transfer_run: the answer of a PUT (borrowed; NULL for a sink), or -1 with the target's error.
 int transfer_result(struct transfer *transfer, int target, const struct http_answer **ret, struct error *err);
+// Did a PUT fail on a connection that had served before and may have been dead already? Bytes were sent, so
+// the caller has to find out what the other side has before it begins again.
+bool transfer_was_stale(const struct transfer *transfer, int target);

@@ -60,6 +60,7 @@ struct target {
     int starts;
     bool starved;          // asked for bytes and got none
     bool fresh;            // not on an old connection
+    bool stale;            // failed on an old connection, which may have been dead already
     int64_t counted_bytes; // of the present request, already added to the monitor
     struct http_answer answer;
     struct error err;

@@ -102,28 +102,6 @@ static int bad_range(struct tee *tee, const char *why, struct error *err)
                      tee->transfer->get.url.host, (long long)tee->ring.head, why);
 }
 
-// A number of a header value that ends at one of `ends`; *text moves behind that.
-static bool take_number(const char **text, const char *ends, int64_t *ret)
-{
-    size_t len = strcspn(*text, ends);
-    AUTO_FREE char *digits = mem_strndup(*text, len);
-    *text += len + ((*text)[len] != '\0');
-    return str_to_int64(digits, 0, INT64_MAX, ret);
-}
-
-// "bytes FIRST-LAST/TOTAL", TOTAL may be "*" (RFC 9110 section 14.4)
-static bool parse_content_range(const char *text, int64_t *ret_first, int64_t *ret_total)
-{
-    int64_t last;
-    *ret_total = -1;
-    if (!str_starts(text, "bytes "))
-        return false;
-    text += strlen("bytes ");
-    if (!take_number(&text, "-", ret_first) || !take_number(&text, "/", &last) || last < *ret_first)
-        return false;
-    return str_equal(text, "*") || take_number(&text, "", ret_total);
-}
-
 static int check_content_range(struct tee *tee, struct error *err)
 {
     const struct http_headers *headers = &tee->head.headers;
@@ -135,7 +113,7 @@ static int check_content_range(struct tee *tee, struct error *err)
     index++;
     if (http_headers_next(headers, "content-range", &index))
         return bad_range(tee, "two Content-Range headers", err);
-    if (!parse_content_range(range, &first, &total) || first != tee->ring.head)
+    if (!http_parse_content_range(range, &first, &total) || first != tee->ring.head)
         return bad_range(tee, "another part", err);
     if (total >= 0 && tee->transfer->size >= 0 && total != tee->transfer->size)
         return bad_range(tee, "a part of something of another size", err);

@@ -80,13 +80,16 @@ static ssize_t send_bytes(void *arg, void *buffer, size_t len, struct error *err
     return got == 0 ? TRANSPORT_WAIT : (ssize_t)got;
 }
 
+// An upload that has given bytes away is not sent again on its own account, although the connection may just
+// have been stale: what the other side made of them only the other side knows.
+static bool untouched(const struct target *target)
+{
+    return target->position == target->first;
+}
+
 static int rewind_bytes(void *arg)
 {
-    struct target *target = arg;
-    if (target->tee->ring.tail > target->first)
-        return -1;
-    target->position = target->first;
-    return 0;
+    return untouched(arg) ? 0 : -1;
 }
 
 static bool complete(const struct target *target)
@@ -157,11 +160,12 @@ static void collect(struct target *target)
     int rc = transport_stream_take(target->stream, &target->answer, &stale, &err);
     if (rc == 0)
         rc = exchange_answer(target->walk, &target->answer, &err);
-    else if (stale && !target->fresh)
+    else if (stale && !target->fresh && untouched(target))
         rc = 1;
-    target->fresh = stale;
+    target->stale = rc < 0 && stale;
     if (rc == 1) {
         error_clear(&err);
+        target->fresh = true; // who answers before the body is read may close the connection with it
         begin_again(target);
         try_start(target);
     } else if (rc == 0) {

@@ -12,28 +12,10 @@
 #include "base/str.h"
 #include "net/transport_internal.h"
 
-enum { RETRY_AFTER_MAX_MS = 24 * 3600 * 1000 };
-
 static size_t fail(struct transport_stream *stream, struct error *err)
 {
     transport_stream_fail(stream, err);
     return 0; // not the number of bytes given: libcurl ends the request
-}
-
-// Seconds or a date (RFC 9110 section 10.2.3).
-static int64_t parse_retry_after(const char *value)
-{
-    int64_t seconds, date_ms;
-    size_t digits = strspn(value, "0123456789");
-    if (digits > 0 && value[digits] == '\0') {
-        if (digits > 9 || !str_to_int64(value, 0, RETRY_AFTER_MAX_MS / 1000, &seconds))
-            return RETRY_AFTER_MAX_MS;
-        return seconds * 1000;
-    }
-    if (!clock_parse_http_date(value, &date_ms))
-        return -1;
-    int64_t wait_ms = date_ms - clock_wall_ms();
-    return wait_ms < 0 ? 0 : wait_ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : wait_ms;
 }
 
 static int finish_head(struct transport_stream *stream, struct error *err)
@@ -45,7 +27,7 @@ static int finish_head(struct transport_stream *stream, struct error *err)
         return 0;
     }
     stream->head_done = true;
-    answer->retry_after_ms = retry_after ? parse_retry_after(retry_after) : -1;
+    answer->retry_after_ms = retry_after ? http_parse_retry_after(retry_after) : -1;
     return stream->ops->head ? stream->ops->head(stream->arg, answer, err) : 0;
 }
 

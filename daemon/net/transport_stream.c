@@ -161,6 +161,8 @@ static bool is_stale(const struct transport_stream *stream)
     long connects = 1;
     if (stream->failed || stream->denied || stream->received > 0)
         return false;
+    if (stream->code == CURLE_SEND_FAIL_REWIND) // libcurl itself took it for stale
+        return true;
     if (stream->code != CURLE_SEND_ERROR && stream->code != CURLE_RECV_ERROR &&
         stream->code != CURLE_GOT_NOTHING)
         return false;

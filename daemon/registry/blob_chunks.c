@@ -174,7 +174,7 @@ static int go_on(struct work *work, bool last, struct error *err)
     int there = last ? arrived(work, &why) : 0;
     if (there != 0)
         return there > 0 ? 1 : -1;
-    int gone = upload_ask_offset(work->upload, &why);
+    int gone = upload_ask_offset(work->upload, work->push->size, &why);
     if (gone < 0)
         return -1;
     if (gone)

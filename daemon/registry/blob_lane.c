@@ -67,7 +67,7 @@ void blob_lane_fail(struct blob_lane *lane, struct error *why)
 int blob_lane_resume(struct blob_lane *lane, struct error *err)
 {
     char *session = mem_take(lane->target->session);
-    int gone = upload_resume(&lane->upload, &lane->call, session, err);
+    int gone = upload_resume(&lane->upload, &lane->call, session, lane->push->size, err);
     free(session);
     if (gone > 0)
         upload_clear(&lane->upload);

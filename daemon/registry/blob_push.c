@@ -42,8 +42,9 @@ static bool arrived(struct blob_lane *lane)
     return registry_call_blob_head(&lane->call, &lane->push->digest, NULL, &ignored) > 0;
 }
 
-// A PUT that broke: the whole may have arrived and only the answer was lost, or a part of it.
-static void look_after(struct blob_lane *lane, struct error *why)
+// A PUT that broke: the whole may have arrived and only the answer was lost, or a part of it. stale: on a
+// connection that may have been dead already, so once more is not too much.
+static void look_after(struct blob_lane *lane, bool stale, struct error *why)
 {
     CLEANUP(error_clear) struct error ignored = ERROR_INIT;
     if (registry_call_blob_head(&lane->call, &lane->push->digest, NULL, &ignored) > 0) {
@@ -53,18 +54,20 @@ static void look_after(struct blob_lane *lane, struct error *why)
         return;
     }
     bool large = lane->push->size > CHUNK_FLOOR_BYTES && !ignored.code;
-    if (large && upload_ask_offset(&lane->upload, &ignored) == 0 && lane->upload.offset > 0) {
+    if (large && upload_ask_offset(&lane->upload, lane->push->size, &ignored) == 0 &&
+        lane->upload.offset > 0) {
         error_clear(why); // still needed: it goes on in chunks
         return;
     }
     blob_lane_fail(lane, why);
-    lane->again = lane->chunked = large && !ignored.code;
+    lane->chunked = large && !ignored.code;
+    lane->again = lane->chunked || (stale && !ignored.code);
 }
 
 // May the same bytes be sent once more at once? A lost session, a token that died on the way, a body that was
 // too large: yes, otherwise. What may be worse than before – a server that fails – is left to the job's
 // retries.
-static void judge_failure(struct blob_lane *lane, struct error *why)
+static void judge_failure(struct blob_lane *lane, bool stale, struct error *why)
 {
     if (lane->target->sink) {
         blob_lane_fail(lane, why);
@@ -72,7 +75,7 @@ static void judge_failure(struct blob_lane *lane, struct error *why)
     }
     // A session that is gone may have been closed by a first sending, whose answer was lost.
     if (why->code == ERR_REGISTRY_UNREACHABLE || (upload_lost(why) && arrived(lane))) {
-        look_after(lane, why);
+        look_after(lane, stale, why);
         return;
     }
     bool too_large = upload_too_large(why);
@@ -96,7 +99,7 @@ static void judge(struct blob_lane *lane, struct transfer *transfer)
     struct error why = ERROR_INIT;
     const struct http_answer *answer = NULL;
     if (transfer_result(transfer, lane->number, &answer, &why) < 0 || judge_answer(lane, answer, &why) < 0) {
-        judge_failure(lane, &why);
+        judge_failure(lane, transfer_was_stale(transfer, lane->number), &why);
         return;
     }
     lane->target->bytes_sent += lane->target->sink ? 0 : lane->push->size;

@@ -119,13 +119,14 @@ int upload_adopt(struct upload *upload, const struct http_answer *answer, struct
     return location && *location ? adopt_location(upload, &answer->url, location, err) : 0;
 }
 
-int upload_resume(struct upload *upload, struct registry_call *call, const char *location, struct error *err)
+int upload_resume(struct upload *upload, struct registry_call *call, const char *location, int64_t size,
+                  struct error *err)
 {
     *upload = (struct upload){.call = call};
     if (adopt_location(upload, &call->base, location, err) < 0)
         return -1;
     upload->open = true;
-    int gone = upload_ask_offset(upload, err);
+    int gone = upload_ask_offset(upload, size, err);
     if (gone)
         upload->open = false;
     return gone;

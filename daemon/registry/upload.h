@@ -25,7 +25,8 @@ int upload_start(struct upload *upload, struct registry_call *call, const struct
 bool upload_refused_mount(const struct error *err);
 // A session that an earlier run left: location as upload_location_text gave it; its offset is asked for. 0 it
 // goes on, 1 it is gone, -1.
-int upload_resume(struct upload *upload, struct registry_call *call, const char *location, struct error *err);
+int upload_resume(struct upload *upload, struct registry_call *call, const char *location, int64_t size,
+                  struct error *err);
 char *upload_location_text(
     const struct upload *upload);         // caller frees; may hold a secret of the registry: not for logs
 void upload_clear(struct upload *upload); // ends it here only
@@ -52,10 +53,13 @@ void upload_begin_chunk(const struct upload *upload, int64_t end, const struct d
 // What the answer to a PATCH means. 0: offset is `end` now, -1.
 int upload_judge_chunk(struct upload *upload, int64_t end, const struct http_answer *answer,
                        struct error *err);
-// Asks the registry how far it got. 0: offset is set, 1: the session is gone, -1.
-int upload_ask_offset(struct upload *upload, struct error *err);
+// Asks the registry how far it got with a blob of that size. 0: offset is set, 1: the session is gone, or
+// holds more than the blob, -1.
+int upload_ask_offset(struct upload *upload, int64_t size, struct error *err);
 // Takes a Location of an answer to the session; a missing one leaves the old.
 int upload_adopt(struct upload *upload, const struct http_answer *answer, struct error *err);
+// The bytes that the Range header of an answer acknowledges; 0 if there is none that can be read.
+int64_t upload_acknowledged(const struct http_answer *answer);
 // One request to the session.
 int upload_perform(struct upload *upload, const struct http_call *http, struct http_answer *ret,
                    struct error *err);

@@ -41,7 +41,7 @@ int upload_judge_chunk(struct upload *upload, int64_t end, const struct http_ans
 
 // "0-N", with or without "bytes=": N + 1 bytes are there. "0-0" is what an empty session says, too: asking
 // for one byte again is cheaper than losing one.
-static int64_t acknowledged(const struct http_answer *answer)
+int64_t upload_acknowledged(const struct http_answer *answer)
 {
     int64_t last;
     const char *range = http_headers_find(&answer->headers, "range");
@@ -54,14 +54,15 @@ static int64_t acknowledged(const struct http_answer *answer)
     return last ? last + 1 : 0;
 }
 
-static int judge_offset(struct upload *upload, const struct http_answer *answer, struct error *err)
+static int judge_offset(struct upload *upload, int64_t size, const struct http_answer *answer,
+                        struct error *err)
 {
     switch (answer->status) {
     case 200:
     case 202:
     case 204:
-        upload->offset = acknowledged(answer);
-        return upload_adopt(upload, answer, err);
+        upload->offset = upload_acknowledged(answer);
+        return upload->offset > size ? 1 : upload_adopt(upload, answer, err);
     case 401:
     case 403:
     case 408:
@@ -75,14 +76,14 @@ static int judge_offset(struct upload *upload, const struct http_answer *answer,
                               err);
 }
 
-int upload_ask_offset(struct upload *upload, struct error *err)
+int upload_ask_offset(struct upload *upload, int64_t size, struct error *err)
 {
     struct http_call http;
     struct http_answer answer = {0};
     upload_begin(upload, &http, "GET");
     int result = upload_perform(upload, &http, &answer, err);
     if (!result)
-        result = judge_offset(upload, &answer, err);
+        result = judge_offset(upload, size, &answer, err);
     http_call_clear(&http);
     http_answer_clear(&answer);
     return result;

@@ -83,7 +83,7 @@ DEFAULTS = {
     "mount": "ok",                # ok, ignore (202), or a status
     "self_mount": "ok",           # the same, for from = the repository itself
     "patch": True, "patch_status": 202, "put_status": 201,
-    "range_says": "right",        # right, stuck, less, none
+    "range_says": "right",        # right, stuck, less, none; a number: that in upload states, whatever there is
     "empty_range": "0-0",         # of a session without bytes
     "chunk_min": None,            # OCI-Chunk-Min-Length, any text or number
     "chunk_min_enforced": False,
@@ -1368,7 +1368,8 @@ class ScriptedRegistry:
 
     def upload_status(self, request, name, session):
         upload = self.store.uploads[session]
-        return self.session_answer(204, name, session, f"0-{upload.size - 1}" if upload.size else self.empty_range)
+        range_ = f"0-{upload.size - 1}" if upload.size else self.empty_range
+        return self.session_answer(204, name, session, f"0-{self.range_says}" if isinstance(self.range_says, int) else range_)
 
     def upload_delete(self, request, name, session):
         self.store.uploads.pop(session).discard()

@@ -599,6 +599,30 @@ static void R45_session_lost(void **state)
     in_chunks(0);
 }
 
+// A registry that has more of a blob than the blob has: nothing can go on there, a new session can.
+static void acknowledged_more_than_there_is(void **state)
+{
+    (void)state;
+    static const char *const lasts[] = {"9437184", "1099511627776", "9223372036854775806"};
+    in_chunks(2 * MIB);
+    for (size_t i = 0; i < sizeof lasts / sizeof *lasts; i++) {
+        AUTO_FREE char *settings = mem_printf("{\"range_says\": %s}", lasts[i]);
+        begin(settings);
+        fault("upload-patch", "reset", "{\"after_bytes\": 1000000, \"skip\": 2}");
+        push_blob(LARGE, 1, BLOB_PUSH_COPIED);
+        assert_int_equal(count("mount") + count("upload-post"), 2);
+        live_check(&live);
+        // the same after a whole PUT that broke
+        in_chunks(0);
+        begin(settings);
+        fault("upload-put", "reset", "{\"after_bytes\": 6000000}");
+        push_blob(LARGE, 1, BLOB_PUSH_COPIED);
+        live_check(&live);
+        in_chunks(2 * MIB);
+    }
+    in_chunks(0);
+}
+
 // Five resets: at most the bytes of the chunk that was under way are sent again, and where the registry keeps
 // them, none.
 static void resets_cost_a_chunk(void **state)
@@ -629,6 +653,24 @@ static void R46_broken_put_goes_on_in_chunks(void **state)
     begin("{\"session_after_reset\": \"lost\"}");
     fault("upload-put", "reset", "{\"after_bytes\": 6000000}");
     push_blob(LARGE, 1, BLOB_PUSH_COPIED);
+    live_check(&live);
+}
+
+// … also where the connection had served before and might just have been stale: what the session has by then
+// is not known, so nothing is sent again before it is asked.
+static void R46_broken_put_on_an_old_connection(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t size, after_bytes;
+    } rows[] = {{SMALL, 1000}, {SMALL, SMALL - 1}, {3 * MIB, 1}, {LARGE, 100}, {LARGE, 6000000}};
+    begin(NULL);
+    push_blob(LARGE, 99, BLOB_PUSH_COPIED);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        AUTO_FREE char *more = mem_printf("{\"after_bytes\": %lld}", (long long)rows[i].after_bytes);
+        fault("upload-put", "reset", more);
+        push_blob(rows[i].size, (unsigned)i, BLOB_PUSH_COPIED);
+    }
     live_check(&live);
 }
 
@@ -1526,8 +1568,10 @@ int main(void)
         cmocka_unit_test(R43_no_range_with_the_whole),
         cmocka_unit_test(R44_chunk_min_nonsense),
         cmocka_unit_test(R45_session_lost),
+        cmocka_unit_test(acknowledged_more_than_there_is),
         cmocka_unit_test(resets_cost_a_chunk),
         cmocka_unit_test(R46_broken_put_goes_on_in_chunks),
+        cmocka_unit_test(R46_broken_put_on_an_old_connection),
         cmocka_unit_test(R49_other_statuses),
         cmocka_unit_test(R50_body_too_large),
         cmocka_unit_test(R51_length_is_sent),
