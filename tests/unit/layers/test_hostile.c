@@ -428,72 +428,133 @@ static void test_changes_while_read(void **state)
 
 static const char SECRET[] = "CANARY-7f3a9c-do-not-leak";
 
+// Deeper than the walk keeps directories open: what lies below is opened by a path of several names, each of
+// which may have become a link.
+enum { RACE_DEPTH = 60 };
+
 struct attacker {
     const struct fixture *fx;
+    char deep[256]; // a directory at that depth
     atomic_bool stop;
     atomic_long swaps;
+    pthread_mutex_t truce; // held while two swaps put something away and back
 };
 
-static void exchange(int dirfd, const char *a, const char *b)
+static int open_below(const struct fixture *fx, const char *path)
 {
-    assert_int_equal(renameat2(dirfd, a, dirfd, b, RENAME_EXCHANGE), 0);
+    AUTO_FREE char *full = fixture_path(fx, path);
+    int fd = open(full, O_PATH | O_DIRECTORY);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void exchange(struct attacker *attacker, int dirfd, const char *name, int links, const char *link)
+{
+    assert_int_equal(renameat2(dirfd, name, links, link, RENAME_EXCHANGE), 0);
+    atomic_fetch_add(&attacker->swaps, 1);
 }
 
 static void *attack(void *argument)
 {
     struct attacker *attacker = argument;
-    AUTO_FREE char *path = fixture_path(attacker->fx, "src");
-    AUTO_CLOSE int dirfd = open(path, O_PATH | O_DIRECTORY);
-    while (!atomic_load(&attacker->stop)) {
-        exchange(dirfd, "file", "../file-link");
-        exchange(dirfd, "dir", "../dir-link");
-        exchange(dirfd, "dir2/inner", "../inner-link");
-        atomic_fetch_add(&attacker->swaps, 3);
+    AUTO_CLOSE int top = open_below(attacker->fx, "src"), deep = open_below(attacker->fx, attacker->deep),
+                   links = open_below(attacker->fx, "links");
+    static const char *const pairs[][2] = {{"deep", "out"}, {"file", "file"},   {"deep", "hidden"},
+                                           {"dir", "dir"},  {"deep", "hidden"}, {"dir2/inner", "inner"}};
+    for (unsigned i = 0; !atomic_load(&attacker->stop); i++) {
+        const char *const *pair = pairs[i % 6];
+        bool is_deep = strcmp(pair[0], "deep") == 0;
+        pthread_mutex_lock(&attacker->truce);
+        for (int twice = 0; twice < 2; twice++) {
+            exchange(attacker, is_deep ? deep : top, is_deep ? "x" : pair[0], links, pair[1]);
+            for (unsigned wait = i * 2654435761u % 3000; wait > 0; wait--)
+                atomic_load(&attacker->stop);
+        }
+        pthread_mutex_unlock(&attacker->truce);
+        if (i % 16 == 15)
+            sched_yield();
     }
     return NULL;
 }
 
-static void make_race_tree(const struct fixture *fx, const char *secrets)
+static void put_secret(const char *path)
 {
-    AUTO_FREE char *secret_file = mem_printf("%s/secret", secrets);
-    AUTO_CLOSE int fd = open(secret_file, O_WRONLY | O_CREAT, 0644);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT, 0644);
     assert_int_equal(write(fd, SECRET, strlen(SECRET)), strlen(SECRET));
+}
+
+static void make_race_tree(struct attacker *attacker, const char *secrets, const char *secret_file)
+{
+    const struct fixture *fx = attacker->fx;
     fixture_file(fx, "src/file", "harmless");
     fixture_file(fx, "src/dir/secret", "harmless");
     fixture_file(fx, "src/dir2/inner/secret", "harmless");
-    fixture_link(fx, "file-link", secret_file);
-    fixture_link(fx, "dir-link", secrets);
-    fixture_link(fx, "inner-link", secrets);
+    strcpy(attacker->deep, "src/deep");
+    for (int i = 0; i < RACE_DEPTH; i++)
+        strcat(attacker->deep, "/d");
+    fixture_link(fx, "links/file", secret_file);
+    fixture_link(fx, "links/dir", secrets);
+    fixture_link(fx, "links/inner", secrets);
+    fixture_link(fx, "links/out", secrets);
+    fixture_link(fx, "links/hidden", "hidden"); // in the tree, but left out of the layer
+    for (int i = 0; i < 60; i++) {              // time for a swap between one name and the next
+        AUTO_FREE char *harmless = mem_printf("%s/x/%02d", attacker->deep, i);
+        AUTO_FREE char *hidden = mem_printf("%s/hidden/%02d", attacker->deep, i);
+        AUTO_FREE char *outside = mem_printf("%s/%02d", secrets, i);
+        fixture_file(fx, harmless, "harmless");
+        fixture_file(fx, hidden, SECRET);
+        put_secret(outside);
+    }
 }
 
 static long wanted_swaps(void)
 {
     const char *full = getenv("DRAY_RACE_SWAPS");
-    return full ? atol(full) : 6000;
+    return full ? atol(full) : 10000;
 }
 
-// The links' texts go into the layer, what they lead to never does.
+static void pack_once(struct fixture *fx, struct attacker *attacker, bool truce, long *packed, long *failed)
+{
+    if (truce)
+        pthread_mutex_lock(&attacker->truce);
+    *(fixture_pack(fx) == 0 ? packed : failed) += 1;
+    if (truce)
+        pthread_mutex_unlock(&attacker->truce);
+}
+
+// The links' texts go into the layer, what they lead to never does; a layer that was given up counts, too.
+static bool race(struct fixture *fx, struct attacker *attacker)
+{
+    enum { LAYERS = 300 };
+    long packed = 0, failed = 0;
+    bool leaked = false;
+    for (int i = 0; !leaked && (atomic_load(&attacker->swaps) < wanted_swaps() || i < LAYERS); i++) {
+        pack_once(fx, attacker, i % 8 == 7, &packed, &failed);
+        leaked = fx->blob.len > 0 && memmem(fx->blob.data, fx->blob.len, SECRET, strlen(SECRET));
+    }
+    print_message("%ld swaps, %ld layers, %ld given up\n", atomic_load(&attacker->swaps), packed, failed);
+    return leaked || packed == 0;
+}
+
 static void run_race(struct fixture *fx, enum layer_symlinks symlinks)
 {
     char secrets[] = "/tmp/dray-secret-XXXXXX";
     assert_non_null(mkdtemp(secrets));
-    make_race_tree(fx, secrets);
-    fixture_copy(fx, "src", "/app")->symlinks = symlinks;
+    AUTO_FREE char *secret_file = mem_printf("%s/secret", secrets);
+    put_secret(secret_file);
+    struct attacker attacker = {.fx = fx, .truce = PTHREAD_MUTEX_INITIALIZER};
+    make_race_tree(&attacker, secrets, secret_file);
+    const char *const exclude[] = {symlinks == LAYER_SYMLINKS_KEEP ? "**/hidden" : "**/deep", NULL};
+    struct layer_entry *entry = fixture_copy(fx, "src", "/app");
+    entry->symlinks = symlinks;
+    fixture_texts(&entry->exclude, &entry->n_exclude, exclude);
     fx->spec.algorithm = LAYER_NONE;
-    struct attacker attacker = {.fx = fx};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, attack, &attacker), 0);
-    long packed = 0, failed = 0;
-    while (atomic_load(&attacker.swaps) < wanted_swaps()) {
-        if (fixture_pack(fx) == 0)
-            packed++;
-        else
-            failed++;
-        assert_null(memmem(fx->blob.data ? fx->blob.data : "", fx->blob.len, SECRET, strlen(SECRET)));
-    }
+    bool failed = race(fx, &attacker);
     atomic_store(&attacker.stop, true);
     pthread_join(thread, NULL);
-    assert_true(packed + failed > 0);
+    assert_false(failed);
     struct error err = ERROR_INIT;
     file_remove_tree(AT_FDCWD, secrets, &err);
     error_clear(&err);
