@@ -147,8 +147,12 @@ int location_parse(struct location *ret, const char *text, struct error *err)
     }
     for (size_t i = 0; i < sizeof local_kinds / sizeof local_kinds[0]; i++) {
         size_t prefix_len = strlen(local_kinds[i].prefix);
-        if (str_starts(text, local_kinds[i].prefix) && !is_tag(text + prefix_len))
-            return parse_local(ret, local_kinds[i].kind, text, text + prefix_len, err);
+        if (strncasecmp(text, local_kinds[i].prefix, prefix_len) != 0 || is_tag(text + prefix_len))
+            continue;
+        if (!str_starts(text,
+                        local_kinds[i].prefix)) // a registry of that name would be written like a local path
+            return refuse(err, text, "the kind in front of a path is written in lower case");
+        return parse_local(ret, local_kinds[i].kind, text, text + prefix_len, err);
     }
     if (refuse_foreign_transport(text, err) < 0)
         return -1;

@@ -60,6 +60,8 @@ static const char *const bad[] = {
     "oci:/\xff/x",
     "oci-archive:a.tar/x",
     "docker-archive:/a.tar:",
+    "docker-Archive:2/t-me",
+    "OCI:5000/a",
     "docker-archive:/a.tar:UPPER",
     "docker-archive:/a.tar:x@sha256:" HEX64,
     "docker://node",
