@@ -31,7 +31,7 @@ struct config {
     int64_t source_date_epoch;
     // [limits]
     int64_t max_queued, max_queued_per_caller, max_running, max_steps_per_job, kept_jobs, max_connections, context_bytes;
-    int64_t header_timeout_ms, write_timeout_ms;
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
     // [network]
     struct config_list plain_http;
     int64_t connect_ms, first_byte_ms, stall_bytes_per_s, stall_window_ms;

@@ -49,6 +49,8 @@ const struct config_key config_keys[] = {
     INT("limits", kept_jobs, 0, 1000000, "1000", "finished jobs kept in memory"),
     INT("limits", max_connections, 16, 100000, "16384", "open client connections"),
     INT("limits", header_timeout_ms, 100, 600000, "10000", "for the whole header of a request"),
+    INT("limits", body_timeout_ms, 100, 600000, "30000", "for the whole body of a request, or one stall of an upload"),
+    INT("limits", idle_timeout_ms, 100, 600000, "30000", "a connection without a request is closed after"),
     INT("limits", write_timeout_ms, 100, 600000, "30000", "a client that takes nothing for so long is cut off"),
     INT("limits", context_bytes, 0, INT64_MAX, "17179869184", "size of one uploaded build context; 0: no limit"),
     LIST("network", plain_http, "", "registries HOST[:PORT] that speak http without TLS"),

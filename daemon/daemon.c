@@ -304,6 +304,8 @@ static int open_server(struct daemon *d, struct error *err)
                                                     .hosts = (const char *const *)c->hosts.items,
                                                     .heartbeat_ms = c->heartbeat_ms,
                                                     .header_timeout_ms = c->header_timeout_ms,
+                                                    .body_timeout_ms = c->body_timeout_ms,
+                                                    .idle_ms = c->idle_timeout_ms,
                                                     .drain_write_ms = c->write_timeout_ms,
                                                     .max_connections = (size_t)c->max_connections,
                                                     .socket_group = c->socket_group,

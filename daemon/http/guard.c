@@ -88,15 +88,15 @@ static int check_fields(const struct guard_head *head, struct error *err)
     return 0;
 }
 
-// The parser in front of us drops what follows a NUL and mixes up folded lines. Both change the size of the
-// head against what its parts add up to: each field costs its name, its value, a colon, at most one space and
-// a line end. (A single bare line feed cannot be told from a missing space; RFC 9112 section 2.2 allows it.)
+// The parser in front of us drops what follows a NUL, mixes up folded lines and takes a bare line feed for a
+// line end. Each changes the size of the head against what its parts add up to: a field costs its name, a
+// colon, at most one blank, its value and a line end of two bytes.
 static int check_size_adds_up(const struct guard_head *head, struct error *err)
 {
-    size_t least = strlen(head->method) + strlen(head->target) + strlen(head->version) + 2 + 2 + 2;
+    size_t sum = strlen(head->method) + strlen(head->target) + strlen(head->version) + 2 + 2 + 2;
     for (size_t i = 0; i < head->n_fields; i++)
-        least += strlen(head->fields[i].name) + 1 + strlen(head->fields[i].value) + 2;
-    if (head->head_bytes >= least && head->head_bytes <= least + head->n_fields)
+        sum += strlen(head->fields[i].name) + 1 + strlen(head->fields[i].value) + 2;
+    if (head->blanks <= head->n_fields && head->head_bytes == sum + head->blanks)
         return 0;
     return error_set(
         err, ERR_INVALID_REQUEST,

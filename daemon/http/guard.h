@@ -32,6 +32,7 @@ struct guard_head {
     const char *target; // raw, as received
     const struct http_field *fields;
     size_t n_fields;   // may exceed GUARD_FIELDS_MAX: then refused, only the first ones are looked at
+    size_t blanks;     // spaces and tabs between the colons and the values of all fields
     size_t head_bytes; // size of the head as received, with its line ends
     bool unix_socket;
     uint16_t port; // of the TCP listener

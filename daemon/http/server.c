@@ -6,12 +6,18 @@
 // slow heads and bodies, readers that do not drain and streams that must say something; it rests when nobody
 // is connected.
 //
+// A piece of framing in a chunked body that is longer than the library's memory for a connection (a chunk
+// extension, zeros in front of a size) makes the library want to be run at once for ever, with nothing to
+// show for it. Such runs are spaced out, and the connection that causes them, the one whose bytes are not
+// read any more, is cut.
+//
 // Stop order: the event logs are closed first (every stream ends by itself), then server_free cuts what is
 // left: the library aborts the process when it is stopped with a suspended connection.
 #include "http/server.h"
 
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -20,23 +26,61 @@
 #include "http/server_internal.h"
 
 enum { FLUSH_ROUNDS = 16, STOP_ROUNDS = 64, SWEEP_MIN_MS = 5, SWEEP_MAX_MS = 1000, DESCRIPTORS_KEPT = 1024 };
+enum { FRUITLESS_MAX = 64, FRUITLESS_MS = 5 };
 
 int64_t server_now_ms(const struct server *server)
 {
     return loop_now_ms(server->options.loop);
 }
 
+// In the middle of a body, not held up by us, and the library leaves its bytes in the kernel.
+static bool is_not_read(const struct server_conn *conn)
+{
+    int waiting = 0;
+    const struct request *request = conn->request;
+    return request && request->stage != REQUEST_HEAD && !request->replied && !conn->suspended &&
+           ioctl(conn->fd, FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
+// What arrived between a run and a look is read by the next run, so it takes two looks.
+static void cut_stuck(struct listener *listener)
+{
+    list_for_each_safe(link, &listener->server->conns) {
+        struct server_conn *conn = container_of(link, struct server_conn, link);
+        if (conn->listener != listener)
+            continue;
+        bool before = conn->stuck;
+        conn->stuck = is_not_read(conn);
+        if (before && conn->stuck)
+            server_conn_cut(conn);
+    }
+}
+
 static void run(struct listener *listener)
 {
+    uint64_t calls = listener->calls;
     listener->dirty = false;
     listener->running = true;
     MHD_run(listener->mhd);
     listener->running = false;
+    listener->fruitless = listener->calls == calls ? listener->fruitless + 1 : 0;
+    if (listener->fruitless < FRUITLESS_MAX)
+        return;
+    listener->rest_until_ms = server_now_ms(listener->server) + FRUITLESS_MS;
+    cut_stuck(listener);
 }
 
 static void run_ready(void *arg)
 {
     run(arg);
+}
+
+static int64_t next_run_ms(const struct listener *listener, int64_t wanted_ms)
+{
+    if (listener->dirty)
+        return 0;
+    int64_t rest_ms = listener->rest_until_ms - server_now_ms(listener->server);
+    return wanted_ms == 0 && listener->fruitless >= FRUITLESS_MAX && rest_ms > 0 ? rest_ms : wanted_ms;
 }
 
 static void before_wait(void *arg)
@@ -48,7 +92,7 @@ static void before_wait(void *arg)
         if (listener->dirty)
             run(listener);
         if (MHD_get_timeout(listener->mhd, &delay_ms) == MHD_YES)
-            loop_timer_start(listener->timer, listener->dirty ? 0 : (int64_t)delay_ms);
+            loop_timer_start(listener->timer, next_run_ms(listener, (int64_t)delay_ms));
         else if (listener->dirty)
             loop_timer_start(listener->timer, 0);
         else

@@ -84,7 +84,6 @@ static int judge_body(struct request *request, struct error *err)
 {
     size_t standard = request->route->body == BODY_STREAM ? SIZE_MAX : BODY_DEFAULT_MAX;
     size_t max = request->route->max_body ? request->route->max_body : standard;
-    request->content_length = guard_content_length(request->fields, request->n_fields);
     if (request->content_length != 0 && request_check_media(request, request->route, err) != 0)
         return -1;
     if (request->content_length > 0 && (uint64_t)request->content_length > max)
@@ -97,6 +96,7 @@ static int judge_body(struct request *request, struct error *err)
 int server_admission_judge(struct request *request, bool *ret_refused, struct error *err)
 {
     *ret_refused = false;
+    request->content_length = guard_content_length(request->fields, request->n_fields);
     if (judge_route(request, err) != 0)
         return -1;
     *ret_refused = judge_rights(request, err) != 0;

@@ -69,6 +69,7 @@ static ssize_t pull(void *cls, uint64_t position, char *buffer, size_t max)
     struct stream *stream = cls;
     struct server *server = server_of(stream->request);
     (void)position;
+    stream->request->conn->listener->calls++;
     ssize_t got = stream_pull(stream, buffer, max, server_now_ms(server), server->options.heartbeat_ms);
     if (got == STREAM_END)
         return MHD_CONTENT_READER_END_OF_STREAM;
@@ -118,6 +119,10 @@ static enum MHD_Result send_reply(struct request *request)
     struct MHD_Response *response = make_response(request);
     for (size_t i = 0; i < reply->n_headers; i++)
         MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    // The library reads chunks more freely than RFC 9112 section 7.1 (bare line feeds), so where a chunked body
+    // ended is no ground to find a next request on.
+    if (guard_content_length(request->fields, request->n_fields) < 0)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     request->replied = true;
     request->conn->deadline_ms = 0;
     server->stats.streams += request->conn->stream != NULL;
@@ -133,13 +138,22 @@ static enum MHD_Result send_reply(struct request *request)
 
 // --- the head
 
+struct head_fields {
+    struct http_field *fields;
+    size_t n;
+    size_t blanks; // between colons and values
+};
+
 static enum MHD_Result take_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    struct request *request = cls;
+    struct head_fields *head = cls;
     (void)kind;
-    if (request->n_fields < GUARD_FIELDS_MAX)
-        request->fields[request->n_fields] = (struct http_field){name, value ? value : ""};
-    request->n_fields++;
+    if (head->n < GUARD_FIELDS_MAX)
+        head->fields[head->n] = (struct http_field){name, value ? value : ""};
+    head->n++;
+    // Name and value lie in the line as it was received, with a NUL in place of the colon.
+    if (value)
+        head->blanks += (uintptr_t)value - (uintptr_t)(name + strlen(name) + 1);
     return MHD_YES;
 }
 
@@ -148,19 +162,20 @@ static int judge_door(struct request *request, const char *method, const char *v
     struct server_conn *conn = request->conn;
     const union MHD_ConnectionInfo *size =
         MHD_get_connection_info(conn->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    MHD_get_connection_values(conn->mhd, MHD_HEADER_KIND, take_field, request);
+    struct head_fields taken = {.fields = request->fields};
+    MHD_get_connection_values(conn->mhd, MHD_HEADER_KIND, take_field, &taken);
     struct guard_head head = {
         .method = method,
         .version = version,
         .target = request->target,
         .fields = request->fields,
-        .n_fields = request->n_fields,
+        .n_fields = taken.n,
+        .blanks = taken.blanks,
         .head_bytes = size ? size->header_size : 0,
         .unix_socket = conn->listener->unix_socket,
         .port = conn->listener->port,
     };
-    if (request->n_fields > GUARD_FIELDS_MAX)
-        request->n_fields = GUARD_FIELDS_MAX;
+    request->n_fields = taken.n < GUARD_FIELDS_MAX ? taken.n : GUARD_FIELDS_MAX;
     if (strlen(method) >= sizeof(request->method))
         return error_set(err, ERR_INVALID_REQUEST, "The request's method is not known");
     memcpy(request->method, method, strlen(method) + 1);
@@ -270,9 +285,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
                                   const char *version, const char *bytes, size_t *len, void **request_slot)
 {
     struct request *request = *request_slot;
-    (void)cls, (void)mhd, (void)url;
+    struct listener *listener = cls;
+    (void)mhd, (void)url;
+    listener->calls++;
     if (!request || request->conn->doomed)
         return MHD_NO;
+    request->conn->stuck = false;
     if (request->stage == REQUEST_HEAD)
         return take_head(request, method, version);
     if (*len > 0)
@@ -291,7 +309,8 @@ static struct server_conn *conn_of(struct MHD_Connection *mhd)
 static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct server_conn *conn = conn_of(mhd);
-    (void)cls;
+    struct listener *listener = cls;
+    listener->calls++;
     if (!conn)
         return NULL;
     struct server *server = conn->listener->server;
@@ -367,6 +386,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 {
     struct listener *listener = cls;
     struct server *server = listener->server;
+    listener->calls++;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         struct server_conn *conn = mem_new(struct server_conn);
         conn->listener = listener;

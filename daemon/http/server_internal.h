@@ -33,6 +33,9 @@ struct listener {
     struct loop_timer *timer; // when the library wants to be run without an event
     bool dirty;               // a connection was resumed: run the library once more this turn
     bool running;             // inside MHD_run
+    uint64_t calls;           // made by the library
+    int fruitless;            // runs in a row without one
+    int64_t rest_until_ms;    // after too many of them
     bool quiesced;
     bool unix_socket;
     uint16_t port;
@@ -50,6 +53,7 @@ struct server_conn {
     bool trusted; // has shown the right token
     bool suspended;
     bool doomed;             // cut: whatever the library asks next is answered with the end
+    bool stuck;              // at the last look, bytes of its body waited that the library did not read
     int64_t deadline_ms;     // for what the client has to send next; 0 none
     struct request *request; // the current one or NULL
     struct stream *stream;   // being sent, or NULL

@@ -28,6 +28,7 @@ static struct guard_head head_of(const char *method, const char *target, const s
         .target = target,
         .fields = fields,
         .n_fields = n,
+        .blanks = n,
         .unix_socket = unix_socket,
         .port = PORT,
     };
@@ -333,11 +334,16 @@ static void test_head_adds_up(void **state)
     struct guard_head head = head_of("GET", "/", fields, 2, true);
     (void)state;
     assert_int_equal(judge(&head), ERR_NONE);
-    head.head_bytes -= 2; // no space behind the colons
-    assert_int_equal(judge(&head), ERR_NONE);
     head.head_bytes -= 1; // a bare line feed
     assert_int_equal(judge(&head), ERR_INVALID_REQUEST);
+    head.blanks -= 1; // … or no space behind one colon
+    assert_int_equal(judge(&head), ERR_NONE);
+    head.blanks = 0;
+    head.head_bytes -= 1;
+    assert_int_equal(judge(&head), ERR_NONE);
     head.head_bytes += 4; // bytes behind a NUL
+    assert_int_equal(judge(&head), ERR_INVALID_REQUEST);
+    head.blanks += 4; // surplus white space
     assert_int_equal(judge(&head), ERR_INVALID_REQUEST);
 }
 

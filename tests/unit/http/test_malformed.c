@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Requests made by a grammar, each wrong in at least one place: every one is answered with 4xx/5xx or its
-// connection closed within a second, and no handler runs. Bare line feeds are not among them: a recipient may
-// take one for a line end (RFC 9112 section 2.2). The seed is fixed, so a failure repeats.
+// connection closed within a second, and no handler runs. The seed is fixed, so a failure repeats.
 #include "base/strbuf.h"
 #include "http/live.h"
 
@@ -29,6 +28,8 @@ struct piece {
 // Each of these alone makes the request wrong.
 static const struct piece bad_lines[] = {
     PIECE("GET /free HTTP/1.0\r\nHost: localhost\r\n"),
+    PIECE("GET /free HTTP/1.1\nHost: localhost\r\n"),
+    PIECE("GET /free HTTP/1.1\r\nHost: localhost\n"),
     PIECE("GET /free HTTP/2.0\r\nHost: localhost\r\n"),
     PIECE("GET /free HTTP/9\r\nHost: localhost\r\n"),
     PIECE("GET /free\r\nHost: localhost\r\n"),
@@ -81,6 +82,8 @@ static const struct piece bad_fields[] = {
           "b\r\n"),
     PIECE("X y: a\r\n"),
     PIECE("X: folded\r\n line\r\n"),
+    PIECE("X: a\nY:b\r\n"),
+    PIECE("X:  two blanks\r\n"),
     PIECE(": no name\r\n"),
     PIECE("no colon\r\n"),
 };
