@@ -33,6 +33,7 @@
 #include "images/config_memory.h"
 #include "images/image_query.h"
 #include "images/images.h"
+#include "images/upload_journal.h"
 #include "jobs/engine.h"
 #include "layers/lanes.h"
 #include "net/governor.h"
@@ -63,6 +64,7 @@ struct daemon {
     struct blob_graph *graph;
     struct notes *notes;
     struct config_memory *configs;
+    struct upload_journal *uploads;
     struct lanes *lanes;
     struct roots *build_roots, *output_roots;
     struct governor *governor;
@@ -216,6 +218,14 @@ static int open_crafts(struct daemon *d, struct error *err)
     if (!d->lanes)
         return -1;
     d->configs = config_memory_new(CONFIGS_BYTES);
+    d->uploads = upload_journal_new(&(struct upload_journal_options){.loop = d->loop,
+                                                                     .mailbox = d->mailbox,
+                                                                     .store = d->store,
+                                                                     .seal = d->seal,
+                                                                     .registry = d->registry},
+                                    err);
+    if (!d->uploads)
+        return -1;
     d->images = (struct image_context){.registry = d->registry,
                                        .credentials = d->credentials,
                                        .transport = d->transport,
@@ -224,6 +234,7 @@ static int open_crafts(struct daemon *d, struct error *err)
                                        .graph = d->graph,
                                        .notes = d->notes,
                                        .configs = d->configs,
+                                       .uploads = d->uploads,
                                        .lanes = d->lanes,
                                        .build_roots = d->build_roots,
                                        .output_roots = d->output_roots,
@@ -451,6 +462,7 @@ int daemon_run(struct daemon *d, struct error *err)
     CLEANUP(strbuf_free) struct strbuf addresses = STRBUF_INIT(4096);
     if (watch_signals(d, err) || engine_start(d->engine, err) || listen_all(d, &addresses, err))
         return -1;
+    upload_journal_start(d->uploads, d->engine);
     d->housekeeping = loop_timer_new(d->loop, keep_house, d);
     loop_timer_start(d->housekeeping, HOUSEKEEPING_MS);
     d->watchdog = loop_timer_new(d->loop, feed_watchdog, d);
@@ -470,6 +482,8 @@ void daemon_free(struct daemon *d)
     loop_timer_free(d->watchdog);
     if (d->server)
         server_free(d->server);
+    if (d->uploads)
+        upload_journal_stop(d->uploads);
     if (d->store)
         store_close(d->store); // delivers its last answers, so whoever asked is still there
     if (d->engine)
@@ -478,6 +492,7 @@ void daemon_free(struct daemon *d)
         blob_graph_free(d->graph);
     notes_free(d->notes);
     config_memory_free(d->configs);
+    upload_journal_free(d->uploads);
     lanes_free(d->lanes);
     if (d->registry)
         registry_free(d->registry);

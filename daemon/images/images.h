@@ -14,6 +14,7 @@ struct blob_store;
 struct blob_graph;
 struct notes;
 struct config_memory;
+struct upload_journal;
 struct lanes;
 struct host_table;
 struct transport;
@@ -27,6 +28,7 @@ struct image_context {
     struct blob_graph *graph;
     struct notes *notes;         // what packed layers and read bases were like
     struct config_memory *configs; // or NULL
+    struct upload_journal *uploads; // or NULL
     struct lanes *lanes;
     const struct roots *build_roots;
     const struct roots *output_roots;

@@ -12,6 +12,7 @@
 #include "blobs/blob_store.h"
 #include "credentials/credentials.h"
 #include "images/publish_internal.h"
+#include "images/upload_journal.h"
 
 static void set_identity(struct publish *p, const json_t *auth)
 {
@@ -114,6 +115,7 @@ void publish_free(struct publish *p)
     json_decref(p->layers);
     if (p->auth)
         credential_set_unref(p->auth);
+    upload_journal_look(p->context->uploads);
     free(p);
 }
 

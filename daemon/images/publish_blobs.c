@@ -12,6 +12,7 @@
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
 #include "images/publish_internal.h"
+#include "images/upload_journal.h"
 #include "layout/image_store.h"
 
 enum { FLIGHT_KEY_MAX = 1 << 20 };
@@ -22,10 +23,12 @@ struct blob_step {
     struct blob *blob;
     size_t *destinations;       // numbers, of those that want the blob
     char **mounts;              // per destination: a repository to mount from, or NULL
+    struct upload_entry **uploads; // per destination: where its session is journalled, or NULL
     enum blob_how *how;         // result
     size_t count;
     bool force;
     bool waited;                // for another job that wanted the blob at the same registries
+    bool keep_sessions;
 };
 
 static void state_of_push(void *arg, int target, const char *state, const char *from, const char *why)
@@ -67,6 +70,8 @@ static int prepare_target(struct blob_step *self, size_t index, struct blob_push
     target->force = self->force;
     if (endpoint_is_registry(&d->endpoint)) {
         target->scope = endpoint_scope(&d->endpoint, &self->base);
+        if (self->uploads[index])
+            target->session = upload_journal_session(self->uploads[index]);
         return 0;
     }
     if (!self->force && image_store_blob_size(d->endpoint.store, &blob->digest) == blob->size) {
@@ -141,6 +146,14 @@ static void state_renumbered(void *arg, int target, const char *state, const cha
     state_of_push(map->step, target < 0 ? -1 : (int)map->numbers[target], state, from, why);
 }
 
+static void session_changed(void *arg, int target, const char *session)
+{
+    const struct renumber *map = arg;
+    struct upload_entry *entry = map->step->uploads[map->numbers[target]];
+    if (entry)
+        upload_journal_note(entry, session);
+}
+
 // The bytes in the cache are not what they should be, or another job that saw it has put them aside: out with them, and the
 // layer is made anew. 0: it is there again. -1 leaves err as it is.
 static int remake_cached(struct blob_step *self, struct error *err)
@@ -176,7 +189,9 @@ static int move_blob(struct blob_step *self, struct error *err)
         .from_urls = what->descriptor.urls,
         .targets = mem_calloc(self->count, sizeof(*push.targets)),
         .monitor = &step->monitor,
+        .keep_sessions = self->keep_sessions,
         .state = state_renumbered,
+        .session = session_changed,
         .state_arg = &map,
     };
     int result = -1;
@@ -194,6 +209,7 @@ out:
         if (self->how[numbers[i]] == HOW_PENDING)
             self->how[numbers[i]] = how_of(push.targets[i].how);
         sink_close(push.targets[i].sink);
+        free(push.targets[i].session);
         error_clear(&push.targets[i].error);
     }
     free(push.targets);
@@ -344,9 +360,13 @@ static int blob_joined(struct step *step, struct step *other, struct job *job, s
 static void blob_free(struct step *step)
 {
     struct blob_step *self = (struct blob_step *)step;
-    for (size_t i = 0; i < self->count; i++)
+    for (size_t i = 0; i < self->count; i++) {
         free(self->mounts[i]);
+        if (self->uploads[i])
+            upload_journal_release(self->uploads[i]);
+    }
     free(self->mounts);
+    free(self->uploads);
     free(self->destinations);
     free(self->how);
     free(self);
@@ -424,6 +444,8 @@ static struct blob_step *make_step(struct publish *p, struct blob *blob, size_t 
     self->force = p->force;
     self->destinations = mem_calloc(wanting, sizeof(*self->destinations));
     self->mounts = mem_calloc(wanting, sizeof(*self->mounts));
+    self->uploads = mem_calloc(wanting, sizeof(*self->uploads));
+    self->keep_sessions = p->context->uploads && blob->what.descriptor.size > BLOB_PUSH_KEPT_BYTES;
     self->how = mem_calloc(wanting, sizeof(*self->how));
     for (size_t i = 0; i < p->n_destinations; i++) {
         const struct destination *d = &p->destinations[i];
@@ -431,6 +453,9 @@ static struct blob_step *make_step(struct publish *p, struct blob *blob, size_t 
             continue;
         self->force |= d->healed;
         self->mounts[self->count] = self->force ? NULL : publish_mount_candidate(p, blob, d);
+        if (self->keep_sessions && endpoint_is_registry(&d->endpoint))
+            self->uploads[self->count] =
+                upload_journal_claim(p->context->uploads, p->job, &d->endpoint, &blob->what.descriptor);
         self->destinations[self->count++] = i;
         endpoint_gate(&d->endpoint, &self->base);
     }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "net/transfer.h"
+#include "registry/blob_session.h"
 #include "registry/blob_source.h"
 
 enum { STUCK_MAX = 3, SESSIONS_MAX = 4 };
@@ -22,23 +23,12 @@ struct work {
     int64_t best; // furthest offset so far
     int stuck;    // failures since then
     int sessions;
+    bool mended; // the session was gone on with after a failure, or by another run
 };
 
 static struct blob_push_target *target_of(const struct work *work)
 {
     return &work->push->targets[work->chunks->target];
-}
-
-static void remember_session(struct work *work)
-{
-    struct blob_push *push = work->push;
-    if (!push->keep_sessions)
-        return;
-    struct blob_push_target *target = target_of(work);
-    free(target->session);
-    target->session = work->upload->open ? upload_location_text(work->upload) : NULL;
-    if (push->session)
-        push->session(push->state_arg, work->chunks->target, target->session);
 }
 
 // --- how much at once
@@ -71,6 +61,19 @@ static int64_t chunk_end(const struct work *work)
 {
     int64_t end = work->upload->offset + chunk_bytes(work);
     return end > work->push->size ? work->push->size : end;
+}
+
+// Between two chunks.
+static void remember_session(struct work *work)
+{
+    struct upload *upload = work->upload;
+    int64_t end = chunk_end(work);
+    if (upload->reach < end)
+        upload->reach = end;
+    if (upload->open)
+        blob_session_note(work->push, work->chunks->target, upload);
+    else
+        blob_session_drop(work->push, work->chunks->target);
 }
 
 // --- one chunk
@@ -140,12 +143,14 @@ static int new_session(struct work *work, struct error *err)
     *err = ERROR_INIT;
     upload_cancel(work->upload);
     upload_clear(work->upload);
+    blob_session_drop(work->push, work->chunks->target);
     if (upload_start(work->upload, call, NULL, NULL, err) < 0)
         return -1;
     hasher_free(mem_take(work->hasher));
     work->hashed = 0;
     work->best = 0;
     work->stuck = 0;
+    work->mended = false;
     remember_session(work);
     return 0;
 }
@@ -166,21 +171,25 @@ static bool counts_as_progress(struct work *work)
     return ++work->stuck < STUCK_MAX;
 }
 
-// The connection broke, or the server stumbled: ask how far it got and go on from there. 1: it is all there.
-static int go_on(struct work *work, bool last, struct error *err)
+// The connection broke, the server stumbled, or it is elsewhere than we think: ask how far it got and go on
+// from there. 1: it is all there.
+static int go_on(struct work *work, int64_t end, struct error *err)
 {
     CLEANUP(error_clear) struct error why = ERROR_INIT;
+    int64_t offset = work->upload->offset;
     work->chunks->session_good = true;
-    int there = last ? arrived(work, &why) : 0;
+    int there = end == work->push->size ? arrived(work, &why) : 0;
     if (there != 0)
         return there > 0 ? 1 : -1;
-    int gone = upload_ask_offset(work->upload, work->push->size, &why);
+    int gone = upload_ask_offset(work->upload, &why);
     if (gone < 0)
         return -1;
-    if (gone)
+    bool refused = upload_misplaced(err) && work->upload->offset == offset;
+    if (gone || refused)
         return new_session(work, err);
     if (!counts_as_progress(work))
         return -1;
+    work->mended = true;
     if (work->push->monitor)
         atomic_fetch_add_explicit(&work->push->monitor->retries, 1, memory_order_relaxed);
     error_clear(err);
@@ -189,29 +198,42 @@ static int go_on(struct work *work, bool last, struct error *err)
     return 0;
 }
 
+// A session that was gone on with and is refused now – it has expired, has other bytes than we think, or may
+// not end without some: from the start, then. What was wrong with the request itself comes out again there.
+static bool worn_out(const struct work *work, int64_t end, const struct error *err)
+{
+    int status = err->upstream.status;
+    bool empty = end == work->upload->offset;
+    bool later = status == 408 || status == 425 || status == 429;
+    return work->mended && ((status >= 400 && status < 500 && !later) || (empty && status == 500));
+}
+
 // 0: try again, 1: the blob is there after all, -1: err stands.
 static int recover(struct work *work, int64_t end, struct error *err)
 {
     int64_t offset = work->upload->offset;
     work->chunks->session_good = false;
     if (work->chunks->source_failed) {
-        work->chunks->session_good = err->retryable;
+        work->chunks->session_good = blob_session_survives(err);
         return -1;
     }
     if (upload_too_large(err))
         return blob_chunks_shrink(work->upload, end - offset) ? new_session(work, err) : -1;
-    if (upload_lost(err))
+    if (err->code == ERR_REGISTRY_UNREACHABLE || upload_misplaced(err))
+        return go_on(work, end, err);
+    if (upload_lost(err) || worn_out(work, end, err))
         return new_session(work, err);
-    if (err->code == ERR_REGISTRY_UNREACHABLE)
-        return go_on(work, end == work->push->size, err);
-    work->chunks->session_good = err->retryable;
+    work->chunks->session_good = blob_session_survives(err);
     return -1;
 }
 
 int blob_chunks_run(struct blob_chunks *chunks, struct error *err)
 {
-    struct work work = {
-        .chunks = chunks, .push = chunks->push, .upload = chunks->upload, .best = chunks->upload->offset};
+    struct work work = {.chunks = chunks,
+                        .push = chunks->push,
+                        .upload = chunks->upload,
+                        .best = chunks->upload->offset,
+                        .mended = chunks->upload->offset > 0};
     int result = 0;
     chunks->source_failed = chunks->session_good = false;
     remember_session(&work);

@@ -26,9 +26,13 @@ int blob_lane_open(struct blob_lane *lane, struct error *err); // the call; noth
 void blob_lane_close(struct blob_lane *lane);                  // and cancels the session
 bool blob_lane_finished(const struct blob_lane *lane);
 void blob_lane_succeed(struct blob_lane *lane, enum blob_push_how how);
-void blob_lane_fail(struct blob_lane *lane, struct error *why); // moves why; cancels the session
+void blob_lane_fail(struct blob_lane *lane,
+                    struct error *why); // moves why; cancels or hands back the session
 void blob_lane_end_session(struct blob_lane *lane);
-// Goes on with the session that an earlier run left: 0, 1 it is gone, -1.
+// After this failure of the run: is its session worth more to the next one than to be cancelled? Then it is
+// handed back.
+void blob_lane_hand_back(struct blob_lane *lane, const struct error *why);
+// Goes on with the session that an earlier run left: 0, 1 it is gone or not to be trusted, -1.
 int blob_lane_resume(struct blob_lane *lane, struct error *err);
 struct registry_trait blob_lane_trait(const struct blob_lane *lane);
 void blob_lane_learn(const struct blob_lane *lane, const struct registry_trait *trait);

@@ -11,6 +11,7 @@
 #include "net/transfer.h"
 #include "registry/blob_chunks.h"
 #include "registry/blob_lane.h"
+#include "registry/blob_session.h"
 #include "registry/blob_source.h"
 
 enum { PASSES_MAX = 4 };
@@ -31,6 +32,9 @@ static void add_lane(struct blob_lane *lane, struct transfer *transfer)
         return;
     }
     struct http_call http;
+    lane->upload.reach = lane->push->size;
+    if (lane->push->size > BLOB_PUSH_KEPT_BYTES)
+        blob_session_note(lane->push, lane->index, &lane->upload);
     upload_begin_put(&lane->upload, &lane->push->digest, &http);
     lane->number = transfer_add_put(transfer, &http, lane->call.authorizer, lane->upload.credentials);
     http_call_clear(&http);
@@ -54,11 +58,12 @@ static void look_after(struct blob_lane *lane, bool stale, struct error *why)
         return;
     }
     bool large = lane->push->size > CHUNK_FLOOR_BYTES && !ignored.code;
-    if (large && upload_ask_offset(&lane->upload, lane->push->size, &ignored) == 0 &&
-        lane->upload.offset > 0) {
+    if (large && upload_ask_offset(&lane->upload, &ignored) == 0 && lane->upload.offset > 0) {
         error_clear(why); // still needed: it goes on in chunks
         return;
     }
+    if (!ignored.code)
+        blob_lane_end_session(lane); // it is known to be of no use
     blob_lane_fail(lane, why);
     lane->chunked = large && !ignored.code;
     lane->again = lane->chunked || (stale && !ignored.code);
@@ -81,6 +86,8 @@ static void judge_failure(struct blob_lane *lane, bool stale, struct error *why)
     bool too_large = upload_too_large(why);
     bool smaller = too_large && blob_chunks_shrink(&lane->upload, lane->push->size);
     bool again = smaller || (!too_large && upload_lost(why)) || why->upstream.status == 401;
+    if (again)
+        blob_lane_end_session(lane);
     blob_lane_fail(lane, why);
     lane->again = again;
     lane->chunked = smaller;
@@ -154,12 +161,20 @@ static void learn_no_chunks(const struct blob_lane *lane)
     blob_lane_learn(lane, &trait);
 }
 
+static void tell_uploading(const struct blob_lane *lane)
+{
+    AUTO_FREE char *why = NULL;
+    if (lane->upload.offset > 0)
+        why = mem_printf("goes on after %lld bytes of an earlier attempt", (long long)lane->upload.offset);
+    blob_lane_tell(lane, "uploading", NULL, why);
+}
+
 static int move_in_chunks(struct blob_lane *lane, struct error *err)
 {
     struct error why = ERROR_INIT;
     struct blob_chunks chunks = {.push = lane->push, .target = lane->index, .upload = &lane->upload};
     if (!lane->whole)
-        blob_lane_tell(lane, "uploading", NULL, NULL);
+        tell_uploading(lane);
     if (blob_chunks_run(&chunks, &why) == 0) {
         blob_lane_succeed(lane, BLOB_PUSH_COPIED);
         return 0;
@@ -167,8 +182,8 @@ static int move_in_chunks(struct blob_lane *lane, struct error *err)
     bool whole_instead = upload_no_chunks(&why) && lane->upload.offset == 0;
     if (whole_instead)
         learn_no_chunks(lane);
-    if (lane->target->session && chunks.session_good && why.retryable)
-        lane->upload.open = false; // handed back: not cancelled
+    if (!chunks.session_good)
+        blob_lane_end_session(lane);
     if (chunks.source_failed) {
         error_move(err, &why);
         return error_wrap(err, "The blob %s", lane->push->digest.text);
@@ -269,8 +284,11 @@ int blob_push_run(struct blob_push *push, struct error *err)
         failed = pass(&work, i == 0, err);
     if (!failed)
         failed = sum_up(&work, err);
-    for (size_t i = 0; i < work.n; i++)
+    for (size_t i = 0; i < work.n; i++) {
+        if (failed)
+            blob_lane_hand_back(&work.lanes[i], err);
         blob_lane_close(&work.lanes[i]);
+    }
     free(work.lanes);
     return failed;
 }

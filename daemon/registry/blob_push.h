@@ -7,6 +7,9 @@
 
 #include "registry/registry.h"
 
+// Of blobs that are not larger no session is kept: to send them again is cheaper.
+enum { BLOB_PUSH_KEPT_BYTES = 4 << 20 };
+
 enum blob_push_how {
     BLOB_PUSH_PENDING,
     BLOB_PUSH_EXISTS,  // the target had it
@@ -23,8 +26,9 @@ struct blob_push_target {
     const char *mount_from; // a repository of the same host that should have the blob; NULL: none known
     bool known_absent;      // skip the probe
     bool force;             // upload although it exists
-    // in and out: where an upload in chunks can go on, also after a restart. NULL at first; owned by the
-    // caller, who ends it with free. Only used if keep_sessions is set.
+    // in and out: where an upload can go on, also after a restart; opaque. NULL at first; owned by the
+    // caller, who ends it with free. Good for this digest at this repository only. Only used if keep_sessions
+    // is set.
     char *session;
     // out
     enum blob_push_how how;
@@ -42,16 +46,16 @@ struct blob_push {
     struct blob_push_target *targets;
     size_t n_targets;
     struct monitor *monitor;
-    // Leave the session of an upload in chunks open when a failure is worth another run (error.retryable).
-    // The caller then runs the push again, maybe after a restart, or abandons it.
+    // Leave the session of a large upload open when a failure is worth another run (error.retryable) or the
+    // run was cancelled. The caller then runs the push again, maybe after a restart, or abandons it.
     bool keep_sessions;
     // State changes for the event log, called on the worker: target index (or -1: the source), state name of
     // the API
     // ("checking", "exists", "mounted", "downloading", "uploading", "done", "failed"), from / why may be
     // NULL.
     void (*state)(void *arg, int target, const char *state, const char *from, const char *why);
-    // With keep_sessions: targets[target].session has changed and may be journalled (NULL: there is none any
-    // more). The text may hold a secret of the registry. May be NULL.
+    // With keep_sessions, called on the worker: targets[target].session has changed and may be journalled
+    // (NULL: there is none any more). The text may hold a secret of the registry. May be NULL.
     void (*session)(void *arg, int target, const char *session);
     void *state_arg;
 };

@@ -119,15 +119,15 @@ int upload_adopt(struct upload *upload, const struct http_answer *answer, struct
     return location && *location ? adopt_location(upload, &answer->url, location, err) : 0;
 }
 
-int upload_resume(struct upload *upload, struct registry_call *call, const char *location, int64_t size,
-                  struct error *err)
+int upload_resume(struct upload *upload, struct registry_call *call, const char *location, int64_t offset,
+                  int64_t size, struct error *err)
 {
-    *upload = (struct upload){.call = call};
+    *upload = (struct upload){.call = call, .offset = offset, .reach = size};
     if (adopt_location(upload, &call->base, location, err) < 0)
         return -1;
     upload->open = true;
-    int gone = upload_ask_offset(upload, size, err);
-    if (gone)
+    int gone = upload_ask_offset(upload, err);
+    if (gone < 0)
         upload->open = false;
     return gone;
 }
@@ -211,6 +211,11 @@ bool upload_lost(const struct error *err)
     if (str_equal(code, "BLOB_UPLOAD_UNKNOWN") || str_equal(code, "BLOB_UPLOAD_INVALID"))
         return true;
     return status == 404 || status == 410 || status == 416;
+}
+
+bool upload_misplaced(const struct error *err)
+{
+    return err->upstream.status == 416 && !upload_too_large(err);
 }
 
 bool upload_too_large(const struct error *err)

@@ -14,6 +14,7 @@ struct upload {
     bool credentials;    // may ours be sent there?
     bool private_allowed;
     int64_t offset;    // bytes that the registry has acknowledged
+    int64_t reach;     // no byte at or beyond this was sent in this session
     int64_t chunk_min; // OCI-Chunk-Min-Length, 0: none said
 };
 
@@ -23,10 +24,10 @@ int upload_start(struct upload *upload, struct registry_call *call, const struct
                  const char *from, struct error *err);
 // Was a failed mount only refused, so that a plain upload may succeed?
 bool upload_refused_mount(const struct error *err);
-// A session that an earlier run left: location as upload_location_text gave it; its offset is asked for. 0 it
-// goes on, 1 it is gone, -1.
-int upload_resume(struct upload *upload, struct registry_call *call, const char *location, int64_t size,
-                  struct error *err);
+// A session that an earlier run of a blob of `size` bytes left: location as upload_location_text gave it,
+// acknowledged up to `offset` then; the registry is asked how far it is now. 0 it goes on, 1 it is gone, -1.
+int upload_resume(struct upload *upload, struct registry_call *call, const char *location, int64_t offset,
+                  int64_t size, struct error *err);
 char *upload_location_text(
     const struct upload *upload);         // caller frees; may hold a secret of the registry: not for logs
 void upload_clear(struct upload *upload); // ends it here only
@@ -40,6 +41,8 @@ int upload_judge_put(struct upload *upload, const struct digest *digest, const s
                      struct error *err);
 // Is this failure of a PUT or PATCH the loss of the session, so that a new one from the start may succeed?
 bool upload_lost(const struct error *err);
+// … or that its offset is another than ours?
+bool upload_misplaced(const struct error *err);
 // … or the size of the request's body?
 bool upload_too_large(const struct error *err);
 // … or that the registry knows no PATCH?
@@ -53,9 +56,9 @@ void upload_begin_chunk(const struct upload *upload, int64_t end, const struct d
 // What the answer to a PATCH means. 0: offset is `end` now, -1.
 int upload_judge_chunk(struct upload *upload, int64_t end, const struct http_answer *answer,
                        struct error *err);
-// Asks the registry how far it got with a blob of that size. 0: offset is set, 1: the session is gone, or
-// holds more than the blob, -1.
-int upload_ask_offset(struct upload *upload, int64_t size, struct error *err);
+// Asks the registry how far it got. 0: offset is set (one that does not say leaves it), 1: the session is
+// gone, or is not ours: it has bytes that were never sent. -1.
+int upload_ask_offset(struct upload *upload, struct error *err);
 // Takes a Location of an answer to the session; a missing one leaves the old.
 int upload_adopt(struct upload *upload, const struct http_answer *answer, struct error *err);
 // The bytes that the Range header of an answer acknowledges; 0 if there is none that can be read.

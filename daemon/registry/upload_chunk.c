@@ -14,11 +14,12 @@ void upload_begin_chunk(const struct upload *upload, int64_t end, const struct d
                         struct http_call *ret)
 {
     bool whole = digest && upload->offset == 0;
+    bool empty = end == upload->offset; // all was there, only the end of the session is missing
     upload_begin(upload, ret, digest ? "PUT" : "PATCH");
     if (digest)
         url_add_query(&ret->url, "digest", digest->text);
     http_headers_add(&ret->headers, "content-type", "application/octet-stream");
-    if (whole) // a Content-Range would make a chunk of it
+    if (whole || empty) // a Content-Range would make a chunk of it
         return;
     AUTO_FREE char *range = mem_printf("%lld-%lld", (long long)upload->offset, (long long)end - 1);
     http_headers_add(&ret->headers, "content-range", range);
@@ -54,15 +55,15 @@ int64_t upload_acknowledged(const struct http_answer *answer)
     return last ? last + 1 : 0;
 }
 
-static int judge_offset(struct upload *upload, int64_t size, const struct http_answer *answer,
-                        struct error *err)
+static int judge_offset(struct upload *upload, const struct http_answer *answer, struct error *err)
 {
     switch (answer->status) {
     case 200:
     case 202:
     case 204:
-        upload->offset = upload_acknowledged(answer);
-        return upload->offset > size ? 1 : upload_adopt(upload, answer, err);
+        if (http_headers_find(&answer->headers, "range"))
+            upload->offset = upload_acknowledged(answer);
+        return upload->offset > upload->reach ? 1 : upload_adopt(upload, answer, err);
     case 401:
     case 403:
     case 408:
@@ -76,14 +77,14 @@ static int judge_offset(struct upload *upload, int64_t size, const struct http_a
                               err);
 }
 
-int upload_ask_offset(struct upload *upload, int64_t size, struct error *err)
+int upload_ask_offset(struct upload *upload, struct error *err)
 {
     struct http_call http;
     struct http_answer answer = {0};
     upload_begin(upload, &http, "GET");
     int result = upload_perform(upload, &http, &answer, err);
     if (!result)
-        result = judge_offset(upload, size, &answer, err);
+        result = judge_offset(upload, &answer, err);
     http_call_clear(&http);
     http_answer_clear(&answer);
     return result;

@@ -17,6 +17,7 @@ then answers one command per line of standard input, until that ends: see Comman
 """
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import itertools
@@ -85,6 +86,7 @@ DEFAULTS = {
     "patch": True, "patch_status": 202, "put_status": 201,
     "range_says": "right",        # right, stuck (R-39), less (R-40), none; a number: that in upload states, whatever there is
     "empty_range": "0-0",         # of a session without bytes (R-47)
+    "status_says": "right",       # of a session that is asked for: right, none, or how many bytes more (or less) it claims
     "chunk_min": None,            # OCI-Chunk-Min-Length, any text or number (R-44)
     "chunk_min_enforced": False,
     "chunk_max": 0,               # larger chunks: 416 "request body is too large" (R-41)
@@ -350,6 +352,7 @@ class Upload:
         self.size, self.hash = 0, hashlib.sha256()
         self.file = open(path, "wb") if path else None
         self.patches = 0
+        self.turn = threading.Lock()  # one request at a time: what a broken connection still brings comes before the next
 
     def append(self, piece):
         self.hash.update(piece)
@@ -1349,6 +1352,11 @@ class ScriptedRegistry:
             raise Answer(self.redirect_upload, b"", [("Location", "/moved" + request.target)])
         action = "delete" if request.method == "DELETE" and self.delete_needs_delete else "push"
         self.need(request, "repository", name, action)
+        upload = self.store.uploads.get(session)
+        with upload.turn if upload else contextlib.nullcontext():
+            return self.upload_turn(request, name, session)
+
+    def upload_turn(self, request, name, session):
         if session not in self.store.uploads:
             request.drain()
             raise self.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
@@ -1367,9 +1375,14 @@ class ScriptedRegistry:
         return f"0-{size - 1}" if size else self.empty_range
 
     def upload_status(self, request, name, session):
-        upload = self.store.uploads[session]
-        range_ = f"0-{upload.size - 1}" if upload.size else self.empty_range
-        return self.session_answer(204, name, session, f"0-{self.range_says}" if isinstance(self.range_says, int) else range_)
+        if isinstance(self.range_says, int):
+            return self.session_answer(204, name, session, f"0-{self.range_says}")
+        size = self.store.uploads[session].size
+        if self.status_says == "none":
+            return self.session_answer(204, name, session, None)
+        if self.status_says != "right":
+            size = max(0, size + self.status_says)
+        return self.session_answer(204, name, session, f"0-{size - 1}" if size else self.empty_range)
 
     def upload_delete(self, request, name, session):
         self.store.uploads.pop(session).discard()
