@@ -12,9 +12,16 @@ enum { HEAD_PAYS_BYTES = 1 << 20 };
 
 enum found { FOUND_FAILED = -1, FOUND_SESSION, FOUND_MOUNTED, FOUND_THERE };
 
+// Some registries say 401 or 403 of what is not there; whether the repository may be written, the upload will
+// tell.
 static int head(struct blob_lane *lane, struct error *err)
 {
-    return registry_call_blob_head(&lane->call, &lane->push->digest, NULL, err);
+    int found = registry_call_blob_head(&lane->call, &lane->push->digest, NULL, err);
+    if (found >= 0 || err->code != ERR_REGISTRY_DENIED)
+        return found;
+    error_clear(err);
+    *err = ERROR_INIT;
+    return 0;
 }
 
 static void learn_no_self_mount(const struct blob_lane *lane)

@@ -70,6 +70,7 @@ DEFAULTS = {
     "missing_is": 404,            # 403: what is not there is said to be forbidden; 401
     "not_found_code": None,
     "delete_needs_delete": False,
+    "delete_is": "delete",        # the action that deletes a manifest or a blob; None: nobody may
     # --- locations and redirects
     "location": "absolute",       # absolute, path, relative, schemeless, http, noport, foreign, or a text with {url}
     "location_query": "_state=ab%2Fc%3D%3D",
@@ -131,28 +132,32 @@ DEFAULTS = {
 _BEARER = {"auth": "bearer"}
 PROFILES = {
     "spec-strict": {},
-    "distribution-2.8": {"session_after_reset": "lost", "link": "relative"},
-    "distribution-3": {"referrers": False, "chunk_min": None},
-    "hub": {**_BEARER, "realm": "other", "missing_is": 401, "redirect_blobs": True, "public": ["library/"]},
+    "distribution-2.8": {"session_after_reset": "lost", "referrers": False},
+    "distribution-3": {"referrers": False},
+    "hub": {**_BEARER, "realm": "other", "missing_is": 401, "redirect_blobs": True, "cdn_head": 403, "public": ["library/"],
+            "headers": ["RateLimit-Limit: 100;w=21600", "RateLimit-Remaining: 76;w=21600"]},
     "ghcr": {**_BEARER, "chunk_max": 4 * MIB, "referrers": False},
     "gar": {**_BEARER, "patch": False, "token_post": 404},
-    "gcr": {**_BEARER, "challenge_where": "ping", "token_post": 404, "referrers": False},
+    "gcr": {**_BEARER, "challenge_where": "ping", "token_post": 404, "referrers": False,
+            "delete_is": "push"},
     "ecr": {"auth": "basic", "patch_status": 201, "empty_put": False, "range_says": "stuck", "chunk_min": 5 * MIB,
             "chunk_min_enforced": True, "immutable": 400, "immutable_same": True, "page_error": True,
             "media_type_needed": True, "referrers": False},
-    "ecr-public": {**_BEARER, "challenge": ['Bearer realm="{realm}",service="{service}",scope="aws"']},
+    "ecr-public": {**_BEARER, "challenge": ['Bearer realm="{realm}",service="{service}",scope="aws"'],
+                   "delete_is": None},
     "acr": {**_BEARER, "token_post": 200, "session_after_reset": "lost", "location": "path"},
-    "quay": {**_BEARER, "refuse_delete_scope": True, "delete_needs_delete": True},
-    "quay-old": {**_BEARER, "mount": "ignore", "self_mount": "ignore", "refuse_delete_scope": True, "referrers": False},
+    "quay": {**_BEARER, "refuse_delete_scope": True, "delete_needs_delete": True, "redirect_blobs": True},
+    "quay-old": {**_BEARER, "mount": "ignore", "self_mount": "ignore", "refuse_delete_scope": True, "referrers": False,
+                 "delete_needs_delete": True},
     "harbor": {**_BEARER, "location": "http", "self_mount": 400, "immutable": 412, "not_found_code": "UNKNOWN"},
     "harbor-proxy": {**_BEARER, "manifest_gzip": True},
     "gitlab": {**_BEARER, "realm": "other", "token_uses": 3},
-    "artifactory": {"auth": "basic", "token_post": 401, "odd_tags": ["sha256:" + "0" * 64]},
+    "artifactory": {**_BEARER, "challenge_where": "request", "token_post": 401, "odd_tags": ["sha256:" + "0" * 64]},
     "artifactory-virtual": {"auth": "basic", "missing_is": 403, "head": False},
     "nexus": {"auth": "basic", "odd_tags": [None], "referrers": False},
     "zot": {"range_says": "less", "link": "absolute"},
     "pulp": {**_BEARER, "patch_status": 204, "put_status": 201},
-    "openshift": {**_BEARER, "challenge_where": "request", "service": ""},
+    "openshift": {**_BEARER, "challenge_where": "request", "service": "", "referrers": False},
     "cloudflare-front": {"body_max": 8 * MIB, "error_body": "html"},
     "nginx-front": {"body_max": 1 * MIB, "error_body": "html"},
     "length-needed": {"length_required": True},
@@ -995,6 +1000,12 @@ class ScriptedRegistry:
             request.drain()
             raise self.challenge_answer(request, scope, "insufficient_scope", self.denied_status)
 
+    def need_delete(self, request, name):
+        if not self.delete_is:
+            request.drain()
+            raise self.error(405, "UNSUPPORTED", "The operation is unsupported.")
+        self.need(request, "repository", name, self.delete_is)
+
     def realm_text(self):
         query = f"?{self.realm_query}" if self.realm_query else ""
         known = {"same": self.origins["main"].url + "/token", "other": self.origins["auth"].url + "/token",
@@ -1222,7 +1233,7 @@ class ScriptedRegistry:
             raise self.error(self.immutable, code, "the tag is immutable")
 
     def delete_manifest(self, request, name, reference):
-        self.need(request, "repository", name, "delete")
+        self.need_delete(request, name)
         repository = self.store.repository(name)
         if reference in repository.tags:
             del repository.tags[reference]
@@ -1237,7 +1248,7 @@ class ScriptedRegistry:
 
     def blob(self, request, name, digest):
         if request.method == "DELETE":
-            self.need(request, "repository", name, "delete")
+            self.need_delete(request, name)
             self.store.repository(name).blobs.discard(digest)
             return Answer(202)
         self.need(request, "repository", name, "pull")
