@@ -186,4 +186,9 @@ static json_t *build_result(struct job *job, void *arg)
     return publish_result(plan->publish);
 }
 
-const struct job_ops build_job_ops = {"build", build_start, build_advance, build_result, build_free};
+static bool build_complete(const void *arg)
+{
+    return publish_done(((const struct build_plan *)arg)->publish);
+}
+
+const struct job_ops build_job_ops = {"build", build_start, build_advance, build_result, build_free, build_complete};

@@ -224,4 +224,4 @@ static json_t *check_result(struct job *job, void *arg)
     return result;
 }
 
-const struct job_ops check_job_ops = {"check", check_start, check_advance, check_result, check_free};
+const struct job_ops check_job_ops = {"check", check_start, check_advance, check_result, check_free, NULL};

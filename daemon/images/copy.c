@@ -81,4 +81,10 @@ static json_t *copy_result(struct job *job, void *arg)
     return plan->batch ? copy_batch_result(plan->batch) : publish_result(plan->item->publish);
 }
 
-const struct job_ops copy_job_ops = {"copy", copy_start, copy_advance, copy_result, copy_free};
+static bool copy_complete(const void *arg)
+{
+    const struct copy_plan *plan = arg;
+    return plan->batch ? copy_batch_done(plan->batch) : copy_item_done(plan->item);
+}
+
+const struct job_ops copy_job_ops = {"copy", copy_start, copy_advance, copy_result, copy_free, copy_complete};

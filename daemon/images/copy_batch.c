@@ -187,6 +187,12 @@ int copy_batch_advance(struct copy_batch *batch, struct error *err)
     return conclude(batch, err);
 }
 
+bool copy_batch_done(const struct copy_batch *batch)
+{
+    bool pruned = !batch->options.spec->prune || batch->failed || (batch->prune && prune_complete(batch->prune));
+    return batch->source_tags && !batch->running && batch->begun == batch->count && pruned;
+}
+
 json_t *copy_batch_result(struct copy_batch *batch)
 {
     json_t *result = json_pack("{s:O}", "items", batch->rows);

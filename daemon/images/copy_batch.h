@@ -13,4 +13,5 @@ void copy_batch_free(struct copy_batch *batch); // NULL is fine
 void copy_batch_start(struct copy_batch *batch);
 // ERR_PARTIAL once all is done and something failed.
 int copy_batch_advance(struct copy_batch *batch, struct error *err);
+bool copy_batch_done(const struct copy_batch *batch); // nothing is left to do
 json_t *copy_batch_result(struct copy_batch *batch); // {items: [{source, refs, state, error}], pruned: [{ref, …}]}

@@ -377,4 +377,9 @@ static json_t *index_result(struct job *job, void *arg)
     return publish_result(((struct index_plan *)arg)->publish);
 }
 
-const struct job_ops index_job_ops = {"index", index_start, index_advance, index_result, index_free};
+static bool index_complete(const void *arg)
+{
+    return publish_done(((const struct index_plan *)arg)->publish);
+}
+
+const struct job_ops index_job_ops = {"index", index_start, index_advance, index_result, index_free, index_complete};

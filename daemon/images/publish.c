@@ -303,11 +303,12 @@ static void submit_blobs(struct publish *p)
     if (p->look_first)
         begin_looking(p);
     end_scouting(p);
-    if (is_looking(p)) {
-        if (is_scouting(p))
-            publish_submit_blob(p, scout(p));
-        return;
+    if (is_scouting(p)) {
+        publish_submit_blob(p, scout(p));
+        end_scouting(p); // known to be there without a step, after which nobody would call again
     }
+    if (is_looking(p))
+        return;
     for (size_t i = 0; i < p->n_blobs; i++)
         publish_submit_blob(p, p->blobs[i]);
 }

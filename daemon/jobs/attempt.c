@@ -19,10 +19,22 @@
 
 static void give_up(struct job *job, enum job_state outcome, struct error *err);
 
+// Nothing is open and nobody will call the plan again: then it has to have done what it was for.
+static void check_complete(struct job *job)
+{
+    CLEANUP(error_clear) struct error err = ERROR_INIT;
+    if (job->ending || !job->started || !job->ops->complete || job->ops->complete(job->plan))
+        return;
+    error_set(&err, ERR_INTERNAL, "the plan of the job came to a standstill before all was done");
+    give_up(job, JOB_FAILED, &err);
+}
+
 static void settle(struct job *job)
 {
-    if (job->begun && !job->calling && job->open == 0 && !job->closed && !job->engine->abandoned)
-        finish_begin(job);
+    if (!job->begun || job->calling || job->open || job->closed || job->engine->abandoned)
+        return;
+    check_complete(job);
+    finish_begin(job);
 }
 
 static void fail(struct job *job, struct error *err)

@@ -19,12 +19,14 @@ struct job_ops {
     int (*start)(struct job *job, const json_t *spec, const json_t *auth, const json_t *checkpoint,
                  void **ret_plan, struct error *err);
     // After each step that is done, joined or committed as checkpoint: submit what has become possible. The
-    // job succeeds when this returned 0 and no step and no checkpoint is open.
+    // job ends when this returned 0 and no step and no checkpoint is open …
     int (*advance)(struct job *job, void *plan, struct error *err);
     // The `result` member without `stats` (the engine adds it); also asked for when a job failed with
     // ERR_PARTIAL. New reference or NULL.
     json_t *(*result)(struct job *job, void *plan);
     void (*free)(void *plan); // no step is left
+    // … well, if all is done by then; a plan that stopped half-way fails (ERR_INTERNAL). NULL: always.
+    bool (*complete)(const void *plan);
 };
 
 const char *job_id(const struct job *job);

@@ -37,6 +37,19 @@ class Requests(Copies):
         self.assertEqual((warm["bytes_sent"], warm["bytes_received"]), (0, 0))
 
 
+class SameRepository(Copies):
+    def test_another_tag_of_the_same_repository(self):
+        repository, _ = self.pair("same/app")
+        put_index(repository, "index", [put_image(repository, a, [{a: a.encode()}], f"linux/{a}") for a in ("amd64", "arm64")])
+        for source in ("amd64", "index"):
+            with self.subTest(source):
+                job = self.copy(f"{repository.ref}:{source}", f"{repository.ref}:new-{source}")
+                self.assertEqual(repository.digest(f"new-{source}"), repository.digest(source))
+                self.assertEqual((job["result"]["stats"]["bytes_sent"], job["result"]["stats"]["bytes_received"]), (0, 0))
+        self.copy(f"{repository.ref}:index", f"{repository.ref}:part", platforms=["linux/arm64"])
+        self.assertEqual([m["digest"] for m in repository.manifest("part")["manifests"]], [repository.digest("arm64")])
+
+
 class DryRun(Copies):
     def test_copy_tells_what_it_would_do_and_does_nothing(self):
         source, target = self.pair("dry/app")

@@ -347,8 +347,17 @@ static inline void fake_free(void *arg)
     free(plan);
 }
 
-static const struct job_ops fake_ops = {
-    .kind = "fake", .start = fake_start, .advance = fake_advance, .result = fake_result, .free = fake_free};
+static bool fake_complete(const void *arg)
+{
+    return !json_get_bool(((const struct fake_plan *)arg)->spec, "stands_still", false);
+}
+
+static const struct job_ops fake_ops = {.kind = "fake",
+                                        .start = fake_start,
+                                        .advance = fake_advance,
+                                        .result = fake_result,
+                                        .free = fake_free,
+                                        .complete = fake_complete};
 static const struct job_ops *const fake_kinds[] = {&fake_ops, NULL};
 
 // --- life

@@ -579,7 +579,21 @@ static void test_stats(void **state)
     hall_end(&h);
 }
 
-HALL_MAIN(cmocka_unit_test(test_succeeds), cmocka_unit_test(test_without_steps),
+// No step is open, and the plan has not done what it was for.
+static void test_standstill(void **state)
+{
+    struct hall h;
+    char id[32];
+    (void)state;
+    hall_begin(&h);
+    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"a\"}],\"stands_still\":true}");
+    hall_expect(&h, id, "failed", "internal");
+    SUBMIT(&h, id, "{\"steps\":[],\"stands_still\":true}");
+    hall_expect(&h, id, "failed", "internal");
+    hall_end(&h);
+}
+
+HALL_MAIN(cmocka_unit_test(test_succeeds), cmocka_unit_test(test_without_steps), cmocka_unit_test(test_standstill),
           cmocka_unit_test(test_failures), cmocka_unit_test(test_failure_stops_the_others),
           cmocka_unit_test(test_failure_is_dealt_with), cmocka_unit_test(test_retry),
           cmocka_unit_test(test_checkpoint_keeps_open), cmocka_unit_test(test_hold),
