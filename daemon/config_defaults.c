@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -98,6 +99,17 @@ static bool is_listen_address(const char *text)
            (str_starts(name, "127.") || str_equal(name, "localhost") || str_equal(name, "[::1]"));
 }
 
+static void judge_build_root(const char *path, void (*fault)(void *arg, const char *key, const char *text), void *arg)
+{
+    struct stat st;
+    if (*path == '/' && stat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, X_OK) == 0)
+        return;
+    AUTO_FREE char *quoted = str_quote(path, 512);
+    AUTO_FREE char *text = mem_printf("\"%s\" is not the absolute path of a directory that is there and may be entered",
+                                      quoted);
+    fault(arg, "[daemon] build_roots", text);
+}
+
 static void judge(const struct config *config, void (*fault)(void *arg, const char *key, const char *text), void *arg)
 {
     for (size_t i = 0; i < config->listen.count; i++)
@@ -118,8 +130,7 @@ static void judge(const struct config *config, void (*fault)(void *arg, const ch
         if (!str_to_int64(config->admins.items[i], 0, UINT32_MAX - 1, &uid))
             fault(arg, "[daemon] admins", "user ids are whole numbers");
     for (size_t i = 0; i < config->build_roots.count; i++)
-        if (config->build_roots.items[i][0] != '/' || access(config->build_roots.items[i], X_OK))
-            fault(arg, "[daemon] build_roots", "each must be an absolute path of a directory that is there");
+        judge_build_root(config->build_roots.items[i], fault, arg);
 }
 
 void config_complete(struct config *config, bool (*was_set)(void *arg, const char *section, const char *name),

@@ -66,6 +66,10 @@ json_t *json_parse(const char *bytes, size_t len, const struct json_limits *limi
         char *near = strstr(why.text, " near '");
         if (near)
             *near = '\0';
+        char *flag =
+            strstr(why.text, " without JSON_"); // "\\u0000 is not allowed", in terms of its own interface
+        if (flag)
+            *flag = '\0';
         AUTO_FREE char *text = str_quote(why.text, 160);
         error_set(err, ERR_INVALID_REQUEST, "not valid JSON: %s (line %d, column %d)", text, why.line,
                   why.column);

@@ -133,7 +133,8 @@ static int add_op(struct unpack *unpack, const char *path, enum tree_kind kind,
                   const struct tree_member *member)
 {
     if (tree_blocked(unpack->tree, path, unpack->priority, kind == TREE_DIRECTORY))
-        return fail_member(unpack, path, "lies below a member that is no directory");
+        return fail_member(unpack, path,
+                           "is no directory, or lies below a member that is none, where the tar has both");
     tree_add(unpack->tree, path, kind, unpack->priority, unpack->entry)->member = member;
     return 0;
 }

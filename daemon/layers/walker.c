@@ -100,11 +100,22 @@ static int compare_names(const void *a, const void *b, void *text)
     return order != 0 ? order : (left->origin > right->origin) - (left->origin < right->origin);
 }
 
+static int refuse_ignore_link(const char *shown, struct error *err)
+{
+    AUTO_FREE char *quoted = str_quote(shown, 512);
+    error_set(err, ERR_UNSUPPORTED_FILE, "the ignore file %s is a symbolic link, which is not followed",
+              quoted);
+    error_hint(err, "Put the file itself there, or its patterns into \"exclude\".");
+    return -1;
+}
+
 static int read_ignore_file(struct walker *walker, const struct origin *origin, const char *name,
-                            struct error *err)
+                            unsigned char type, struct error *err)
 {
     struct stat st;
     AUTO_FREE char *shown = mem_printf("%s/%s", walker_show(walker, origin), name);
+    if (type == DT_LNK)
+        return refuse_ignore_link(shown, err);
     AUTO_CLOSE int fd = source_open_file(origin->fd, name, &st, shown, err);
     if (fd < 0)
         return -1;
@@ -122,7 +133,7 @@ static int read_ignore_files(struct walker *walker, const struct origin *origin,
         for (size_t j = first; j < names->n_items; j++)
             if (names->items[j].origin == index && names->items[j].type != DT_DIR &&
                 strcmp(names->text + names->items[j].offset, entry->ignore_files[i]) == 0 &&
-                read_ignore_file(walker, origin, entry->ignore_files[i], err) < 0)
+                read_ignore_file(walker, origin, entry->ignore_files[i], names->items[j].type, err) < 0)
                 return -1;
     return 0;
 }
