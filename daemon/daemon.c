@@ -37,6 +37,7 @@
 #include "jobs/engine.h"
 #include "layers/lanes.h"
 #include "net/governor.h"
+#include "net/quota.h"
 #include "net/retry.h"
 #include "net/transport.h"
 #include "notify.h"
@@ -67,6 +68,7 @@ struct daemon {
     struct upload_journal *uploads;
     struct lanes *lanes;
     struct roots *build_roots, *output_roots;
+    struct quota *quota;
     struct governor *governor;
     struct retry_policy retry;
     struct engine *engine;
@@ -203,12 +205,14 @@ static int open_network(struct daemon *d, struct error *err)
                                      err);
     if (!d->credentials)
         return -1;
+    d->quota = quota_new();
     d->registry = registry_new(&(struct registry_options){.transport = d->transport,
                                                           .hosts = c->host_table,
                                                           .credentials = d->credentials,
                                                           .chunk_bytes = c->chunk_bytes,
-                                                          .monolithic_max_bytes = c->monolithic_max_bytes});
-    d->governor = governor_new(c->host_table);
+                                                          .monolithic_max_bytes = c->monolithic_max_bytes,
+                                                          .quota = d->quota});
+    d->governor = governor_new(c->host_table, d->quota);
     return 0;
 }
 
@@ -502,6 +506,7 @@ void daemon_free(struct daemon *d)
         transport_free(d->transport);
     if (d->governor)
         governor_free(d->governor);
+    quota_free(d->quota);
     if (d->blobs)
         blob_store_free(d->blobs);
     roots_free(d->build_roots);

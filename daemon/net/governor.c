@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/quota.h"
 
 enum { DEFAULT_PAUSE_MS = 5000, OPEN_BASE_MS = 1000, RECORDS_SWEPT_AT = 1024 };
 
@@ -28,14 +29,16 @@ struct record {
 
 struct governor {
     const struct host_table *hosts;
+    struct quota *quota;
     struct list records;
     size_t count;
 };
 
-struct governor *governor_new(const struct host_table *hosts)
+struct governor *governor_new(const struct host_table *hosts, struct quota *quota)
 {
     struct governor *governor = mem_new(struct governor);
     governor->hosts = hosts;
+    governor->quota = quota;
     list_init(&governor->records);
     return governor;
 }
@@ -147,6 +150,21 @@ static bool has_token(struct record *record, const struct host_settings *setting
     return refuse(ret_retry_at_ms, now_ms + (int64_t)wait_ms + 1);
 }
 
+// Steps that are under way may each need a few requests more.
+static bool has_quota(const struct governor *governor, const struct record *record, int64_t now_ms,
+                      int64_t *ret_retry_at_ms)
+{
+    struct quota_left left;
+    if (!governor->quota || !quota_find(governor->quota, record->host, now_ms, &left))
+        return true;
+    if (left.remaining / QUOTA_PER_STEP > record->in_flight)
+        return true;
+    if (record->in_flight > 0)
+        return refuse(ret_retry_at_ms, 0);
+    bool soon = left.reset_ms > now_ms && left.reset_ms - now_ms <= GOVERNOR_PAUSE_MS_MAX;
+    return soon ? refuse(ret_retry_at_ms, left.reset_ms) : true;
+}
+
 bool governor_enter(struct governor *governor, const char *host, int64_t now_ms, int64_t *ret_retry_at_ms)
 {
     const struct host_settings *settings = settings_of(governor, host);
@@ -158,7 +176,8 @@ bool governor_enter(struct governor *governor, const char *host, int64_t now_ms,
         return refuse(ret_retry_at_ms, record->open_until_ms);
     if (record->in_flight >= settings->max_connections || (tripped && record->probing))
         return refuse(ret_retry_at_ms, 0);
-    if (!has_token(record, settings, now_ms, ret_retry_at_ms))
+    if (!has_quota(governor, record, now_ms, ret_retry_at_ms) ||
+        !has_token(record, settings, now_ms, ret_retry_at_ms))
         return false;
     record->probing = tripped;
     record->tokens -= settings->requests_per_s > 0 ? 1 : 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The host governor: for all jobs together it decides, on the loop and before a step is queued, whether a
-// host may be asked now: connections at once, requests a second, a pause that a 429 or 503 with Retry-After
-// asked for, and a breaker for a host that is down. Loop only. Byte-rate pacing inside a transfer is
-// `pace.h`.
+// host may be asked now: connections at once, requests a second, what the host says is left of its quota, a
+// pause that a 429 or 503 with Retry-After asked for, and a breaker for a host that is down. Loop only.
+// Byte-rate pacing inside a transfer is `pace.h`.
 #pragma once
 
 #include <stdbool.h>
@@ -16,7 +16,12 @@ enum { GOVERNOR_FAILURES = 5, GOVERNOR_PAUSE_MS_MAX = 60000 };
 
 struct governor;
 
-struct governor *governor_new(const struct host_table *hosts);
+struct quota;
+
+// Both borrowed. quota: what answers said is left (quota.h); may be NULL. While it is low no more steps are
+// under way than it can serve; none once it is used up, until its reset, if that is at most
+// GOVERNOR_PAUSE_MS_MAX away (else one at a time: to wait for hours helps nobody).
+struct governor *governor_new(const struct host_table *hosts, struct quota *quota);
 void governor_free(struct governor *governor);
 // host: "name" or "name:port", as in the reference.
 // true: entered, governor_leave is owed. false: not now; *ret_retry_at_ms says when to ask again (clock_ms),

@@ -94,7 +94,7 @@ static int send_through(struct work *work, struct transfer *transfer, int64_t en
     }
     if (transfer_result(transfer, number, &answer, err) < 0)
         return -1;
-    registry_call_warn(upload->call, answer);
+    registry_call_heed(upload->call, answer);
     if (last)
         return upload_judge_put(upload, &work->push->digest, answer, err);
     return upload_judge_chunk(upload, end, answer, err);

@@ -97,7 +97,7 @@ static int judge_answer(struct blob_lane *lane, const struct http_answer *answer
 {
     if (lane->target->sink)
         return sink_finish(lane->target->sink, err);
-    registry_call_warn(&lane->call, answer);
+    registry_call_heed(&lane->call, answer);
     return upload_judge_put(&lane->upload, &lane->push->digest, answer, err);
 }
 

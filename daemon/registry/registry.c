@@ -11,6 +11,7 @@ struct registry *registry_new(const struct registry_options *options)
     registry->transport = options->transport;
     registry->hosts = options->hosts;
     registry->credentials = options->credentials;
+    registry->quota = options->quota;
     registry->chunk_bytes = options->chunk_bytes > 0 ? options->chunk_bytes : 64LL << 20;
     registry->monolithic_max_bytes =
         options->monolithic_max_bytes > 0 ? options->monolithic_max_bytes : 5LL << 30;

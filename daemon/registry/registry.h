@@ -12,6 +12,7 @@
 #include "oci/reference.h"
 
 struct registry;
+struct quota;
 
 struct registry_options {
     struct transport *transport;
@@ -19,6 +20,7 @@ struct registry_options {
     struct credentials *credentials;
     int64_t chunk_bytes;          // size of a chunk where chunked upload is used; default 64 MiB
     int64_t monolithic_max_bytes; // larger blobs go in chunks from the start; default 5 GiB
+    struct quota *quota;          // borrowed: told what answers say is left; may be NULL
 };
 
 struct registry *registry_new(const struct registry_options *options);
@@ -26,14 +28,15 @@ void registry_free(struct registry *registry);
 
 struct registry_scope {
     struct registry *registry;
-    const char *host;                  // as in the reference: "docker.io", "localhost:5000"
-    const char *repository;            // NULL for the catalog and a ping
-    // Where this job mounts from, at the same host: pull of it is asked for in the token of each push, so that
-    // one token serves them all. NULL: nowhere in particular.
+    const char *host;       // as in the reference: "docker.io", "localhost:5000"
+    const char *repository; // NULL for the catalog and a ping
+    // Where this job mounts from, at the same host: pull of it is asked for in the token of each push, so
+    // that one token serves them all. NULL: nowhere in particular.
     const char *mount_from;
     const struct credential_set *auth; // the job's own credentials; may be NULL
     struct monitor *monitor;           // may be NULL
-    // Called on the worker for each server `Warning: 299` (RFC 7234 section 5.5), once per text; may be NULL.
+    // Called on the worker for each server `Warning: 299` (RFC 7234 section 5.5), once per text, and when the
+    // host's quota begins to run low; may be NULL.
     void (*warning)(void *arg, const char *text);
     void *warning_arg;
 };

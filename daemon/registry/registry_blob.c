@@ -125,6 +125,8 @@ int registry_call_blob_open(struct registry_call *call, const struct digest *dig
     struct http_answer answer = {0};
     begin_get(call, &http, "GET", digest);
     int failed = transfer_open_get(transfer, &http, call->authorizer, &answer, err);
+    if (!failed)
+        registry_call_heed(call, &answer);
     if (!failed && answer.status != 200 && answer.status != 206) {
         AUTO_FREE char *what = blob_text(digest);
         failed = registry_call_fail(call, "GET", REGISTRY_BLOB_READ, what, &answer, err);

@@ -8,9 +8,11 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/quota.h"
 
 enum { WARNING_BYTES_MAX = 4096 };
 
@@ -156,8 +158,20 @@ static void warn_one(const struct registry_scope *scope, const char *value)
         scope->warning(scope->warning_arg, text);
 }
 
-void registry_call_warn(const struct registry_call *call, const struct http_answer *answer)
+static void heed_quota(const struct registry_call *call, const struct http_answer *answer)
 {
+    struct quota *quota = call->scope->registry->quota;
+    if (!quota || answer->redirected_origin || !quota_note(quota, call->host, answer, clock_ms()) ||
+        !call->scope->warning)
+        return;
+    AUTO_FREE char *text = mem_printf(
+        "%s has said that few requests are left; it is asked less until there are more", call->host);
+    call->scope->warning(call->scope->warning_arg, text);
+}
+
+void registry_call_heed(const struct registry_call *call, const struct http_answer *answer)
+{
+    heed_quota(call, answer);
     if (!call->scope->warning)
         return;
     const char *value;
@@ -181,7 +195,7 @@ static int perform(const struct registry_call *call, const struct http_call *htt
             error_upstream_set(err, call->host, http->method, http->url.path, 0, NULL);
         return -1;
     }
-    registry_call_warn(call, ret);
+    registry_call_heed(call, ret);
     return 0;
 }
 

@@ -16,6 +16,7 @@ struct registry {
     int64_t chunk_bytes;
     int64_t monolithic_max_bytes;
     struct registry_traits *traits;
+    struct quota *quota; // or NULL
 };
 
 struct registry_call {
@@ -55,8 +56,9 @@ int registry_call_perform(const struct registry_call *call, const struct http_ca
 // Without credentials: for URLs at other origins.
 int registry_call_perform_bare(const struct registry_call *call, const struct http_call *http,
                                struct http_answer *ret, struct error *err);
-// Hands each Warning header of an answer to the scope (perform does so itself).
-void registry_call_warn(const struct registry_call *call, const struct http_answer *answer);
+// What an answer says beside its status: hands each Warning header to the scope and notes what is left of the
+// host's quota (perform does so itself).
+void registry_call_heed(const struct registry_call *call, const struct http_answer *answer);
 // Translates an answer that was not hoped for; -1.
 int registry_call_fail(const struct registry_call *call, const char *method, enum registry_subject subject,
                        const char *what, const struct http_answer *answer, struct error *err);

@@ -22,6 +22,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import math
 import os
 import pathlib
 import re
@@ -121,6 +122,9 @@ DEFAULTS = {
     "link": "relative",           # relative, absolute, foreign, loop, endless, bad, none
     "odd_tags": [],               # put among the tags
     # --- all
+    "rate_limit": 0,              # so many requests in rate_window seconds, then 429
+    "rate_window": 1,
+    "rate_form": None,            # what answers say about it: hub, reset, draft, structured; None: nothing
     "error_body": "json",         # json, html, empty, huge, truncated, noarray, odd
     "headers": [],                # further header lines of every answer
     "warning": None,              # text of a Warning: 299
@@ -759,6 +763,7 @@ class ScriptedRegistry:
             self.profile = {**DEFAULTS, **PROFILES[profile], **overrides}
             self.requests, self.faults, self.tokens, self.granted, self.signed = [], [], {}, set(), {}
             self.tokens_given = 0
+            self.rate_used, self.rate_end = 0, 0
 
     def __getattr__(self, name):
         if name in DEFAULTS:
@@ -909,15 +914,40 @@ class ScriptedRegistry:
             if answer:
                 return answer
         try:
+            self.take_rate(request)
             answer = self.route(request)
         except Answer as early:
             answer = early
+        if self.rate_limit and self.rate_form:
+            answer.headers += self.rate_headers()
         for line in self.profile["headers"]:
             name, _, value = line.partition(": ")
             answer.headers.append((name, value))
         if self.warning:
             answer.headers.append(("Warning", f'299 - "{self.warning}"'))
         return self.faults_writer.after(answer, fault) if fault else answer
+
+    def take_rate(self, request):
+        if not self.rate_limit or request.origin.name != "main":
+            return
+        with self.lock:
+            if time.monotonic() >= self.rate_end:
+                self.rate_used, self.rate_end = 0, time.monotonic() + self.rate_window
+            self.rate_used += 1
+            over = self.rate_used > self.rate_limit
+        if over:
+            request.drain()
+            raise self.error(429, "TOOMANYREQUESTS", "too many requests")
+
+    def rate_headers(self):
+        left, limit = max(0, self.rate_limit - self.rate_used), self.rate_limit
+        reset = math.ceil(max(0, self.rate_end - time.monotonic()))
+        return {
+            "hub": [("ratelimit-limit", f"{limit};w={self.rate_window}"), ("ratelimit-remaining", f"{left};w={self.rate_window}")],
+            "reset": [("RateLimit-Limit", str(limit)), ("RateLimit-Remaining", str(left)), ("RateLimit-Reset", str(reset))],
+            "draft": [("RateLimit", f"limit={limit}, remaining={left}, reset={reset}")],
+            "structured": [("RateLimit", f'"default";r={left};t={reset}'), ("RateLimit-Policy", f'"default";q={limit}')],
+        }[self.rate_form]
 
     def lose_session(self, request):
         if self.session_after_reset != "lost" or not request.taken or request.point not in ("upload-patch", "upload-put"):

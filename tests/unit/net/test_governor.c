@@ -5,21 +5,25 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "net/governor.h"
+#include "net/quota.h"
 
 static struct host_table *hosts;
 static struct governor *governor;
+static struct quota *quota;
 static int64_t at;
 
 static int set_up(void **state)
 {
     (void)state;
     hosts = host_table_new();
-    governor = governor_new(hosts);
+    quota = quota_new();
+    governor = governor_new(hosts, quota);
     at = 0;
     return 0;
 }
@@ -28,6 +32,7 @@ static int tear_down(void **state)
 {
     (void)state;
     governor_free(governor);
+    quota_free(quota);
     host_table_free(hosts);
     return 0;
 }
@@ -167,6 +172,75 @@ static void test_failures_together_count_once_open(void **state)
     assert_int_equal(at, 1000);
 }
 
+static void say(const char *host, int status, const char *headers, int64_t now_ms)
+{
+    struct http_answer answer = {.status = status};
+    for (const char *line = headers; *line; line += strcspn(line, "\n") + 1) {
+        AUTO_FREE char *name = mem_strndup(line, strcspn(line, ":"));
+        AUTO_FREE char *value = mem_strndup(strchr(line, ':') + 2, strcspn(strchr(line, ':') + 2, "\n"));
+        http_headers_add(&answer.headers, name, value);
+    }
+    quota_note(quota, host, &answer, now_ms);
+    http_answer_clear(&answer);
+}
+
+static void test_low_quota(void **state)
+{
+    (void)state;
+    say("R.test", 200, "ratelimit-limit: 100\nratelimit-remaining: 9\nratelimit-reset: 30\n", 0);
+    assert_true(enter("r.test", 0));
+    assert_true(enter("r.test", 0)); // 4 requests each: that is what is left
+    assert_false(enter("r.test", 0));
+    assert_int_equal(at, 0); // a leave makes room
+    assert_true(enter("other.test", 0));
+    leave("r.test", 1, ERR_NONE, -1);
+    assert_true(enter("r.test", 1));
+    say("r.test", 200, "ratelimit-limit: 100\nratelimit-remaining: 3\nratelimit-reset: 20\n", 10000);
+    leave("r.test", 10000, ERR_NONE, -1);
+    leave("r.test", 10000, ERR_NONE, -1);
+    assert_false(enter("r.test", 10000)); // nothing is under way: until the reset
+    assert_int_equal(at, 30000);
+    for (int i = 0; i < 16; i++) // a new window, but no more than it can serve
+        assert_true(enter("r.test", 30001));
+    for (int i = 1; i < 16; i++)
+        leave("r.test", 30001, ERR_NONE, -1);
+    say("r.test", 200, "ratelimit-limit: 3\nratelimit-remaining: 3\nratelimit-reset: 1\n", 29000);
+    assert_false(enter("r.test", 30001));
+    assert_int_equal(at, 0);
+    // more again, before the reset
+    leave("r.test", 30001, ERR_NONE, -1);
+    say("r.test", 200, "ratelimit-remaining: 0;w=20\n", 31000);
+    assert_false(enter("r.test", 31000));
+    say("r.test", 200, "ratelimit-remaining: 80;w=20\n", 32000);
+    for (int i = 0; i < HOST_CONNECTIONS_DEFAULT; i++)
+        assert_true(enter("r.test", 32000));
+}
+
+static void test_r88_quota_of_hours(void **state)
+{
+    (void)state;
+    say("docker.io", 200, "ratelimit-limit: 100;w=21600\nratelimit-remaining: 1;w=21600\n", 0);
+    assert_true(enter("docker.io", 0)); // to wait for it helps nobody, but one after the other
+    assert_false(enter("docker.io", 0));
+    assert_int_equal(at, 0);
+    leave("docker.io", 5, ERR_NONE, -1);
+    assert_true(enter("docker.io", 5));
+}
+
+static void test_quota_that_is_not_meant(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 7; i++)
+        say("r.test", 200, "ratelimit-remaining: 0\nratelimit-reset: 30\n", 0);
+    assert_false(enter("r.test", 0));
+    say("r.test", 200, "ratelimit-remaining: 0\nratelimit-reset: 30\n", 0);
+    assert_true(enter("r.test", 0)); // it answers all the same
+    leave("r.test", 0, ERR_NONE, -1);
+    say("r.test", 429, "ratelimit-remaining: 0\nratelimit-reset: 30\n", 0);
+    assert_false(enter("r.test", 0)); // now it does not
+    assert_int_equal(at, 30000);
+}
+
 static void test_many_hosts_are_forgotten(void **state)
 {
     char host[32];
@@ -188,6 +262,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_breaker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_storm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failures_together_count_once_open, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_low_quota, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_r88_quota_of_hours, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_quota_that_is_not_meant, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_hosts_are_forgotten, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
