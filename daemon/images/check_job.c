@@ -10,6 +10,7 @@
 #include "credentials/credentials.h"
 #include "images/check_spec.h"
 #include "images/check_step.h"
+#include "images/image_bounds.h"
 #include "images/resolve.h"
 #include "oci/image_config.h"
 #include "oci/media_type.h"
@@ -19,7 +20,7 @@ struct check_plan {
     struct check_spec spec;
     struct credential_set *auth;
     struct endpoint source;
-    json_t *seen;               // digest ▸ true, manifests and blobs
+    struct image_bounds bounds;
     json_t *rows;
     json_t *root;               // digest, media_type, size
     size_t open, failed;
@@ -42,14 +43,6 @@ static void add_row(struct check_plan *plan, const struct digest *digest, const 
     plan->failed += bad;
 }
 
-static bool first_time(struct check_plan *plan, const struct digest *digest)
-{
-    if (json_object_get(plan->seen, digest->text))
-        return false;
-    json_object_set_new(plan->seen, digest->text, json_true());
-    return true;
-}
-
 // --- blobs ---------------------------------------------------------------------------------------------------------------
 
 static void blob_checked(struct check_step *step, struct job *job)
@@ -61,16 +54,21 @@ static void blob_checked(struct check_step *step, struct job *job)
             &step->finding);
 }
 
-static void check_blob(struct check_plan *plan, const struct descriptor *blob, bool is_layer, const struct digest *diff_id)
+static int check_blob(struct check_plan *plan, const struct descriptor *blob, bool is_layer,
+                      const struct digest *diff_id, struct error *err)
 {
-    if ((media_type_is_foreign_layer(blob->media_type) && blob->urls) || !first_time(plan, &blob->digest))
-        return;
+    if (media_type_is_foreign_layer(blob->media_type) && blob->urls)
+        return 0;
+    int fresh = image_bounds_blob(&plan->bounds, &blob->digest, err);
+    if (fresh <= 0)
+        return fresh;
     struct check_step *step = check_step_new(&plan->source, blob, plan->spec.deep, blob_checked, plan);
     step->is_layer = is_layer && media_type_is_layer(blob->media_type);
     if (diff_id)
         step->diff_id = *diff_id;
     plan->open++;
     job_submit_step(plan->job, &step->base);
+    return 0;
 }
 
 static int check_config(const struct resolve_step *step, struct image_config *config, struct error *err)
@@ -84,21 +82,31 @@ static int check_config(const struct resolve_step *step, struct image_config *co
     return -1;
 }
 
-static void check_image(struct check_plan *plan, const struct resolve_step *step)
+static int check_layers(struct check_plan *plan, const struct manifest *m, const struct image_config *config,
+                        bool known, struct error *err)
+{
+    for (size_t i = 0; i < m->n_layers; i++) {
+        struct digest diff_id;
+        CLEANUP(error_clear) struct error ignored = ERROR_INIT;
+        bool have = known && !image_config_diff_id(config, i, &diff_id, &ignored);
+        if (check_blob(plan, &m->layers[i], true, have ? &diff_id : NULL, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int check_image(struct check_plan *plan, const struct resolve_step *step, struct error *err)
 {
     const struct manifest *m = &step->manifest;
     struct image_config config = {0};
     CLEANUP(error_clear) struct error finding = ERROR_INIT;
     bool known = step->config && !check_config(step, &config, &finding);
     add_row(plan, &m->digest, m->media_type, (int64_t)m->len, "manifest", &finding);
-    check_blob(plan, &m->config, false, NULL);
-    for (size_t i = 0; i < m->n_layers; i++) {
-        struct digest diff_id;
-        CLEANUP(error_clear) struct error ignored = ERROR_INIT;
-        bool have = known && !image_config_diff_id(&config, i, &diff_id, &ignored);
-        check_blob(plan, &m->layers[i], true, have ? &diff_id : NULL);
-    }
+    int failed = check_blob(plan, &m->config, false, NULL, err);
+    if (!failed)
+        failed = check_layers(plan, m, &config, known, err);
     image_config_clear(&config);
+    return failed;
 }
 
 // --- manifests -------------------------------------------------------------------------------------------------------------
@@ -134,14 +142,19 @@ static void ask(struct check_plan *plan, const struct descriptor *child, int dep
 
 static int ask_children(struct check_plan *plan, const struct manifest *index, int depth, struct error *err)
 {
-    if (depth >= MANIFEST_DEPTH_MAX || json_object_size(plan->seen) > MANIFEST_DESCRIPTORS_MAX)
-        return error_set(err, ERR_TOO_LARGE, "the image is nested too deeply or has too many manifests");
+    if (depth >= MANIFEST_DEPTH_MAX)
+        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "indexes are nested deeper than %d levels",
+                         MANIFEST_DEPTH_MAX);
     bool any = false;
     for (size_t i = 0; i < index->n_children; i++) {
         if (depth == 0 && !is_selected(plan, &index->children[i]))
             continue;
         any = true;
-        if (first_time(plan, &index->children[i].digest))
+        int fresh =
+            image_bounds_manifest(&plan->bounds, &index->children[i].digest, index->children[i].size, err);
+        if (fresh < 0)
+            return -1;
+        if (fresh)
             ask(plan, &index->children[i], depth + 1);
     }
     if (depth == 0 && plan->spec.n_platforms && !any)
@@ -158,10 +171,8 @@ static int manifest_found(struct resolve_step *step, struct job *job, struct err
     if (!plan->root)
         plan->root = json_pack("{s:s, s:s, s:I}", "digest", m->digest.text, "media_type", m->media_type, "size",
                                (json_int_t)m->len);
-    if (!m->is_index) {
-        check_image(plan, step);
-        return 0;
-    }
+    if (!m->is_index)
+        return check_image(plan, step, err);
     add_row(plan, &m->digest, m->media_type, (int64_t)m->len, "index", NULL);
     return ask_children(plan, m, (int)step->number, err);
 }
@@ -172,7 +183,7 @@ static void check_free(void *arg)
 {
     struct check_plan *plan = arg;
     endpoint_fini(&plan->source);
-    json_decref(plan->seen);
+    image_bounds_fini(&plan->bounds);
     json_decref(plan->rows);
     json_decref(plan->root);
     error_clear(&plan->first);
@@ -188,7 +199,7 @@ static int check_start(struct job *job, const json_t *spec, const json_t *auth, 
     (void)checkpoint;
     struct check_plan *plan = mem_new(struct check_plan);
     plan->job = job;
-    plan->seen = json_object();
+    image_bounds_init(&plan->bounds);
     plan->rows = json_array();
     plan->first = ERROR_INIT;
     if (check_spec_decode(&plan->spec, spec, image_context_get(), err) ||

@@ -73,16 +73,6 @@ static int listing_failed(struct referrers_step *step, struct job *job, const st
 
 // --- reading -----------------------------------------------------------------------------------------------------------
 
-static bool ask_once(struct copy_item *item, const struct digest *digest)
-{
-    for (size_t i = 0; i < item->n_asked; i++)
-        if (digest_equal(&item->asked[i], digest))
-            return false;
-    item->asked = mem_realloc(item->asked, (item->n_asked + 1) * sizeof(*item->asked));
-    item->asked[item->n_asked++] = *digest;
-    return true;
-}
-
 static struct resolve_step *submit_resolve(struct copy_item *item, const struct descriptor *child, const char *tag,
                                            int depth)
 {
@@ -93,6 +83,15 @@ static struct resolve_step *submit_resolve(struct copy_item *item, const struct 
     item->open++;
     job_submit_step(item->job, &step->base);
     return step;
+}
+
+// Each manifest is asked for once.
+static int ask(struct copy_item *item, const struct descriptor *child, int depth, struct error *err)
+{
+    int fresh = image_bounds_manifest(&item->bounds, &child->digest, child->size, err);
+    if (fresh > 0)
+        submit_resolve(item, child, NULL, depth);
+    return fresh < 0 ? -1 : 0;
 }
 
 static bool is_selected(const struct copy_item *item, const struct descriptor *child)
@@ -108,30 +107,36 @@ static bool is_selected(const struct copy_item *item, const struct descriptor *c
 static int add_children(struct copy_item *item, const struct manifest *index, int depth, struct error *err)
 {
     if (depth >= MANIFEST_DEPTH_MAX)
-        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "indexes are nested deeper than %d levels", MANIFEST_DEPTH_MAX);
-    if (item->n_asked + index->n_children > MANIFEST_DESCRIPTORS_MAX)
-        return error_set(err, ERR_TOO_LARGE, "the image has more than %d manifests", MANIFEST_DESCRIPTORS_MAX);
+        return error_set(err, ERR_MANIFEST_UNSUPPORTED, "indexes are nested deeper than %d levels",
+                         MANIFEST_DEPTH_MAX);
     for (size_t i = 0; i < index->n_children; i++)
-        if ((depth > 0 || is_selected(item, &index->children[i])) && ask_once(item, &index->children[i].digest))
-            submit_resolve(item, &index->children[i], NULL, depth + 1);
+        if ((depth > 0 || is_selected(item, &index->children[i])) &&
+            ask(item, &index->children[i], depth + 1, err))
+            return -1;
     return 0;
 }
 
-static void add_blob(struct copy_item *item, const struct descriptor *descriptor, enum blob_role role)
+static int add_blob(struct copy_item *item, const struct descriptor *descriptor, enum blob_role role,
+                    struct error *err)
 {
     // Foreign layers keep their URLs and are not pushed unless wanted: many registries refuse the bytes.
     if (!item->spec->foreign && media_type_is_foreign_layer(descriptor->media_type) && descriptor->urls)
-        return;
+        return 0;
+    int fresh = image_bounds_blob(&item->bounds, &descriptor->digest, err);
+    if (fresh <= 0)
+        return fresh;
     struct publish_blob blob = {.label = mem_strdup(descriptor->digest.text), .role = role, .from = &item->source};
     descriptor_copy(&blob.descriptor, descriptor);
     publish_add_blob(item->publish, &blob);
+    return 0;
 }
 
-static void add_blobs(struct copy_item *item, const struct manifest *manifest)
+static int add_blobs(struct copy_item *item, const struct manifest *manifest, struct error *err)
 {
     for (size_t i = 0; i < manifest->n_layers; i++)
-        add_blob(item, &manifest->layers[i], BLOB_LAYER);
-    add_blob(item, &manifest->config, BLOB_CONFIG);
+        if (add_blob(item, &manifest->layers[i], BLOB_LAYER, err))
+            return -1;
+    return add_blob(item, &manifest->config, BLOB_CONFIG, err);
 }
 
 static int check_platforms(const struct copy_item *item, const struct manifest *root, struct error *err)
@@ -162,8 +167,11 @@ static int take_manifest(struct copy_item *item, struct resolve_step *step, stru
     if (is_root) {
         item->root = step->manifest.digest;
         item->pin = mem_strdup(item->root.text);
-        ask_once(item, &item->root);
     }
+    // Those that a tag named were asked for before their digest was known.
+    if ((is_root || step->reference) &&
+        image_bounds_manifest(&item->bounds, &step->manifest.digest, (int64_t)step->manifest.len, err) < 0)
+        return -1;
     const struct manifest *manifest = manifest_tree_add(&item->tree, &step->manifest);
     if (!manifest)
         return 0;
@@ -171,8 +179,7 @@ static int take_manifest(struct copy_item *item, struct resolve_step *step, stru
         return -1;
     if (manifest->is_index)
         return add_children(item, manifest, depth, err);
-    add_blobs(item, manifest);
-    return 0;
+    return add_blobs(item, manifest, err);
 }
 
 static int manifest_found(struct resolve_step *step, struct job *job, struct error *err)
@@ -191,21 +198,24 @@ static int take_referrers(struct copy_item *item, const struct referrers_step *s
 {
     size_t i;
     json_t *value;
+    if (json_array_size(step->descriptors) + json_array_size(step->tags) > 0 &&
+        ++item->n_rounds > IMAGE_REFERRERS_DEPTH_MAX)
+        return error_set(err, ERR_MANIFEST_UNSUPPORTED,
+                         "what refers to the image is referred to in turn, deeper than %d levels",
+                         IMAGE_REFERRERS_DEPTH_MAX);
     json_array_foreach(step->descriptors, i, value)
     {
         struct descriptor descriptor = {0};
         if (descriptor_parse(&descriptor, value, "referrer", err))
             return -1;
-        if (ask_once(item, &descriptor.digest))
-            submit_resolve(item, &descriptor, NULL, 1);
+        int failed = ask(item, &descriptor, 1, err);
         descriptor_clear(&descriptor);
+        if (failed)
+            return -1;
     }
     json_array_foreach(step->tags, i, value)
         submit_resolve(item, NULL, json_string_value(value), 1);
-    if (item->n_asked <= MANIFEST_DESCRIPTORS_MAX)
-        return 0;
-    return error_set(err, ERR_TOO_LARGE, "the image has more than %d manifests with all that refers to it",
-                     MANIFEST_DESCRIPTORS_MAX);
+    return 0;
 }
 
 static int referrers_found(struct referrers_step *step, struct job *job, struct error *err)
@@ -295,6 +305,7 @@ struct copy_item *copy_item_new(const struct copy_item_options *options)
     item->in_batch = options->in_batch;
     item->error = ERROR_INIT;
     manifest_tree_init(&item->tree);
+    image_bounds_init(&item->bounds);
     endpoint_init(&item->source, options->context, options->source, options->auth_set);
     item->publish = publish_new(&(struct publish_options){.job = options->job,
                                                           .context = options->context,
@@ -320,7 +331,7 @@ void copy_item_free(struct copy_item *item)
     for (size_t i = 0; i < item->n_tags; i++)
         free(item->tags[i].tag);
     free(item->tags);
-    free(item->asked);
+    image_bounds_fini(&item->bounds);
     free(item->pin);
     error_clear(&item->error);
     free(item);

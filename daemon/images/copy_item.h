@@ -6,6 +6,7 @@
 #pragma once
 
 #include "images/copy_spec.h"
+#include "images/image_bounds.h"
 #include "images/manifest_tree.h"
 #include "images/publish.h"
 
@@ -24,9 +25,9 @@ struct copy_item {
     struct digest root;
     char *pin;                     // the digest that the source resolved to, for a later attempt
     size_t open;                   // reading steps under way
-    struct digest *asked;          // digests that were asked for
-    size_t n_asked;
+    struct image_bounds bounds;    // manifests that were asked for, blobs that were added
     size_t n_referred;             // manifests of the tree whose referrers were asked for
+    int n_rounds;                  // that found something
     struct referring_tag *tags;    // cosign's
     size_t n_tags;
     bool sealed;

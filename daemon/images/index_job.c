@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/strbuf.h"
 #include "credentials/credentials.h"
+#include "images/image_bounds.h"
 #include "images/index_spec.h"
 #include "images/manifest_tree.h"
 #include "images/publish.h"
@@ -30,6 +31,8 @@ struct index_plan {
     struct source *sources;
     size_t n_sources;
     struct manifest_tree tree;
+    struct image_bounds bounds;
+    size_t n_children; // entries that came from other indexes
     struct publish *publish;
     json_t *base_annotations;
     enum media_family base_family;
@@ -37,24 +40,31 @@ struct index_plan {
     bool sealed;
 };
 
-static void add_blobs(struct index_plan *plan, struct source *source, const struct manifest *manifest)
+static int add_blobs(struct index_plan *plan, struct source *source, const struct manifest *manifest,
+                     struct error *err)
 {
     for (size_t i = 0; i <= manifest->n_layers; i++) {
         const struct descriptor *d = i < manifest->n_layers ? &manifest->layers[i] : &manifest->config;
         if (media_type_is_foreign_layer(d->media_type) && d->urls)
+            continue;
+        int fresh = image_bounds_blob(&plan->bounds, &d->digest, err);
+        if (fresh < 0)
+            return -1;
+        if (!fresh)
             continue;
         struct publish_blob blob = {.label = mem_strdup(d->digest.text), .from = &source->endpoint,
                                     .role = i < manifest->n_layers ? BLOB_LAYER : BLOB_CONFIG};
         descriptor_copy(&blob.descriptor, d);
         publish_add_blob(plan->publish, &blob);
     }
+    return 0;
 }
 
-static void add_manifest(struct index_plan *plan, struct source *source, struct manifest *manifest)
+static int add_manifest(struct index_plan *plan, struct source *source, struct manifest *manifest,
+                        struct error *err)
 {
     const struct manifest *kept = manifest_tree_add(&plan->tree, manifest);
-    if (kept)
-        add_blobs(plan, source, kept);
+    return kept ? add_blobs(plan, source, kept, err) : 0;
 }
 
 static int child_found(struct resolve_step *step, struct job *job, struct error *err)
@@ -65,8 +75,7 @@ static int child_found(struct resolve_step *step, struct job *job, struct error 
     if (step->manifest.is_index)
         return error_set(err, ERR_MANIFEST_UNSUPPORTED, "%s is an index within an index: name its images one by one",
                          step->manifest.digest.text);
-    add_manifest(plan, &plan->sources[step->number], &step->manifest);
-    return 0;
+    return add_manifest(plan, &plan->sources[step->number], &step->manifest, err);
 }
 
 // --- entries -------------------------------------------------------------------------------------------------------------
@@ -84,14 +93,24 @@ static void add_entry(struct source *source, const struct descriptor *descriptor
     }
 }
 
-static void take_child(struct index_plan *plan, size_t number, const struct descriptor *child)
+static int take_child(struct index_plan *plan, size_t number, const struct descriptor *child,
+                      struct error *err)
 {
     struct source *source = &plan->sources[number];
+    int fresh = image_bounds_manifest(&plan->bounds, &child->digest, child->size, err);
+    if (fresh < 0)
+        return -1;
+    if (++plan->n_children > MANIFEST_DESCRIPTORS_MAX)
+        return error_set(err, ERR_TOO_LARGE, "the index would have more than %d entries",
+                         MANIFEST_DESCRIPTORS_MAX);
     add_entry(source, child);
+    if (!fresh)
+        return 0;
     struct resolve_step *step = resolve_step_new(&source->endpoint, child, false, child_found, plan);
     step->number = number;
     plan->open++;
     job_submit_step(plan->job, &step->base);
+    return 0;
 }
 
 static bool picked(const struct index_pick *pick, const struct descriptor *child)
@@ -129,8 +148,8 @@ static int take_base(struct index_plan *plan, size_t number, const struct manife
         for (size_t k = 0; k < plan->spec.n_remove; k++)
             if (picked(&plan->spec.remove[k], &index->children[i]))
                 goes = hits[k] = true;
-        if (!goes)
-            take_child(plan, number, &index->children[i]);
+        if (!goes && take_child(plan, number, &index->children[i], err))
+            return -1;
     }
     for (size_t k = 0; k < plan->spec.n_remove; k++)
         if (!hits[k])
@@ -145,13 +164,11 @@ static int take_index(struct index_plan *plan, size_t number, const struct manif
         return take_base(plan, number, index, err);
     if (source->item->has_platform) {
         const struct descriptor *child = manifest_find_platform(index, &source->item->platform, err);
-        if (!child)
-            return -1;
-        take_child(plan, number, child);
-        return 0;
+        return child ? take_child(plan, number, child, err) : -1;
     }
     for (size_t i = 0; i < index->n_children; i++)
-        take_child(plan, number, &index->children[i]);
+        if (take_child(plan, number, &index->children[i], err))
+            return -1;
     return 0;
 }
 
@@ -174,8 +191,9 @@ static int take_image(struct index_plan *plan, size_t number, struct resolve_ste
     add_entry(source, &entry);
     descriptor_clear(&entry);
     image_config_clear(&config);
-    add_manifest(plan, source, &step->manifest);
-    return 0;
+    if (image_bounds_manifest(&plan->bounds, &step->manifest.digest, (int64_t)step->manifest.len, err) < 0)
+        return -1;
+    return add_manifest(plan, source, &step->manifest, err);
 }
 
 static int source_found(struct resolve_step *step, struct job *job, struct error *err)
@@ -303,6 +321,7 @@ static void index_free(void *arg)
     }
     free(plan->sources);
     manifest_tree_fini(&plan->tree);
+    image_bounds_fini(&plan->bounds);
     json_decref(plan->base_annotations);
     if (plan->auth)
         credential_set_unref(plan->auth);
@@ -341,6 +360,7 @@ static int index_start(struct job *job, const json_t *spec, const json_t *auth, 
     struct image_context *context = image_context_get();
     plan->job = job;
     manifest_tree_init(&plan->tree);
+    image_bounds_init(&plan->bounds);
     if (index_spec_decode(&plan->spec, spec, context, err) ||
         (auth && !(plan->auth = image_auth_open(job, auth, err)))) {
         index_free(plan);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/str.h"
+#include "base/table.h"
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
 #include "credentials/credentials.h"
@@ -56,6 +57,7 @@ static size_t destination_for(struct publish *p, const struct target *target, co
 struct publish *publish_new(const struct publish_options *options)
 {
     struct publish *p = mem_new(struct publish);
+    p->blobs_by_digest = table_new();
     p->job = options->job;
     p->context = options->context;
     p->targets = options->targets;
@@ -100,6 +102,7 @@ void publish_free(struct publish *p)
     }
     for (size_t i = 0; i < p->n_blobs; i++)
         free_blob(p, p->blobs[i]);
+    table_free(p->blobs_by_digest);
     for (size_t i = 0; i < p->n_manifests; i++)
         manifest_clear(&p->manifests[i]);
     for (size_t i = 0; i < p->n_extra; i++)
@@ -172,14 +175,6 @@ size_t publish_places(struct publish *p, struct endpoint **places, size_t max)
     return count;
 }
 
-static struct blob *find_blob(const struct publish *p, const struct digest *digest)
-{
-    for (size_t i = 0; i < p->n_blobs; i++)
-        if (digest_equal(&p->blobs[i]->what.descriptor.digest, digest))
-            return p->blobs[i];
-    return NULL;
-}
-
 static void drop_blob(struct publish *p, struct publish_blob *what)
 {
     if (what->cached)
@@ -191,7 +186,7 @@ static void drop_blob(struct publish *p, struct publish_blob *what)
 
 void publish_add_blob(struct publish *p, struct publish_blob *what)
 {
-    if (find_blob(p, &what->descriptor.digest)) {
+    if (table_find(p->blobs_by_digest, what->descriptor.digest.text)) {
         drop_blob(p, what);
         return;
     }
@@ -201,6 +196,7 @@ void publish_add_blob(struct publish *p, struct publish_blob *what)
     if ((p->n_blobs & (p->n_blobs - 1)) == 0)
         p->blobs = mem_realloc(p->blobs, (p->n_blobs ? p->n_blobs * 2 : 1) * sizeof(struct blob *));
     p->blobs[p->n_blobs++] = blob;
+    table_put(p->blobs_by_digest, blob->what.descriptor.digest.text, blob);
     struct job_progress *progress = job_progress_get(p->job);
     progress->blobs_total += (int64_t)p->n_destinations;
     progress->bytes_total += what->descriptor.size * (int64_t)p->n_destinations;

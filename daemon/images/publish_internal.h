@@ -59,6 +59,7 @@ struct publish {
     size_t *destination_of_target;
     struct blob **blobs;
     size_t n_blobs;
+    struct table *blobs_by_digest;
     struct manifest *manifests;
     size_t n_manifests;
     size_t *root_of_target;

@@ -16,7 +16,7 @@
 enum { UNPACK_MEMBERS_MAX = 1 << 20 };
 #define UNPACK_BYTES_MAX ((int64_t)256 << 30) // of one tar, unpacked
 #define UNPACK_RATIO_MAX 256                  // unpacked ÷ read …
-#define UNPACK_RATIO_FREE ((int64_t)1 << 30)  // … beyond this much
+#define UNPACK_RATIO_FREE ((int64_t)512 << 20) // … beyond this much
 
 // Where the bytes come from; 0 at the end, −1 with err.
 typedef ssize_t unpack_read(void *context, void *buffer, size_t len, struct error *err);

@@ -18,6 +18,32 @@ static size_t fail(struct transport_stream *stream, struct error *err)
     return 0; // not the number of bytes given: libcurl ends the request
 }
 
+// A good answer that is kept in memory, rather than an error or a body that goes on to somebody.
+static bool is_kept(const struct transport_stream *stream)
+{
+    int status = stream->answer.status;
+    bool streamed = stream->ops->receive && (status == 200 || status == 206);
+    return status < 300 && stream->call->max_body > 0 && !streamed;
+}
+
+static int too_large(const struct transport_stream *stream, struct error *err)
+{
+    return error_set(err, ERR_TOO_LARGE, "the answer of %s:%d is larger than %zu bytes",
+                     stream->call->url.host, stream->call->url.port, stream->call->max_body);
+}
+
+// Who announces too much is not listened to.
+static int judge_length(const struct transport_stream *stream, struct error *err)
+{
+    int64_t len;
+    const char *text = http_headers_find(&stream->answer.headers, "content-length");
+    bool has_body = strcmp(stream->call->method, "HEAD") != 0;
+    if (!text || !has_body || !is_kept(stream) || !str_to_int64(text, 0, INT64_MAX, &len) ||
+        len <= (int64_t)stream->call->max_body)
+        return 0;
+    return too_large(stream, err);
+}
+
 static int finish_head(struct transport_stream *stream, struct error *err)
 {
     struct http_answer *answer = &stream->answer;
@@ -28,6 +54,8 @@ static int finish_head(struct transport_stream *stream, struct error *err)
     }
     stream->head_done = true;
     answer->retry_after_ms = retry_after ? http_parse_retry_after(retry_after) : -1;
+    if (judge_length(stream, err) < 0)
+        return -1;
     return stream->ops->head ? stream->ops->head(stream->arg, answer, err) : 0;
 }
 
@@ -110,10 +138,9 @@ size_t transport_receive_header(char *bytes, size_t size, size_t count, void *ar
 static size_t keep(struct transport_stream *stream, const char *bytes, size_t len)
 {
     struct error err = ERROR_INIT;
-    bool wanted = stream->answer.status < 300 && stream->call->max_body > 0;
+    bool wanted = is_kept(stream);
     if (wanted && stream->body.len + len > stream->call->max_body) {
-        error_set(&err, ERR_TOO_LARGE, "the answer of %s:%d is larger than %zu bytes", stream->call->url.host,
-                  stream->call->url.port, stream->call->max_body);
+        too_large(stream, &err);
         return fail(stream, &err);
     }
     if (!wanted && stream->body.len + len > HTTP_ERROR_BODY_MAX) {

@@ -6,7 +6,7 @@
 
 #include "registry/registry_call.h"
 
-enum { PAGES_MAX = 1000, PAGE_BYTES_MAX = 4 << 20, PAGES_BYTES_MAX = 64 << 20 };
+enum { PAGES_MAX = 1000, PAGE_BYTES_MAX = 4 << 20, PAGES_BYTES_MAX = 32 << 20 };
 
 struct registry_pages {
     const char *what;   // "the tags"

@@ -360,6 +360,28 @@ static int memory_write(struct sink *sink, const void *bytes, size_t len, struct
 
 static const struct sink_ops memory_ops = {.write = memory_write};
 
+static void silent(struct scripted_connection *c, struct scripted_request *r, void *arg)
+{
+    (void)r;
+    if (arg)
+        scripted_send(c, arg, strlen(arg));
+    scripted_hang(c);
+}
+
+// Who announces more than is wanted need not be heard to the end; HEAD may announce what it likes.
+static void test_announced_body_limits(void **state)
+{
+    struct net_fixture *f = net_fixture_new(NULL);
+    (void)state;
+    struct scripted_server *s =
+        scripted_start(silent, (void *)"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000000\r\n\r\nx");
+    assert_int_equal(net_perform(f, s, "GET", "/"), -1);
+    assert_int_equal(f->err.code, ERR_TOO_LARGE);
+    assert_int_equal(net_perform(f, s, "HEAD", "/"), 0);
+    scripted_free(s);
+    net_fixture_free(f);
+}
+
 static void test_sink(void **state)
 {
     struct net_fixture *f = net_fixture_new(NULL);
@@ -388,14 +410,6 @@ static void test_sink(void **state)
     http_call_clear(&call);
     scripted_free(s);
     net_fixture_free(f);
-}
-
-static void silent(struct scripted_connection *c, struct scripted_request *r, void *arg)
-{
-    (void)r;
-    if (arg)
-        scripted_send(c, arg, strlen(arg));
-    scripted_hang(c);
 }
 
 static void deaf(struct scripted_connection *c, struct scripted_request *r, void *arg)
@@ -857,6 +871,7 @@ int main(void)
         cmocka_unit_test(test_broken_answers),
         cmocka_unit_test(test_header_limits),
         cmocka_unit_test(test_body_limits),
+        cmocka_unit_test(test_announced_body_limits),
         cmocka_unit_test(test_sink),
         cmocka_unit_test(test_r94_stalls),
         cmocka_unit_test(test_r94_slow_is_not_stalled),
