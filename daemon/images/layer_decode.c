@@ -140,8 +140,6 @@ static void decode_directory(struct json_reader *r, struct layer_entry *entry)
 static void decode_removal(struct json_reader *r, struct layer_entry *entry)
 {
     entry->to = dup_path(r, "path");
-    if (entry->to && entry->type == LAYER_DELETE && !entry->to[strspn(entry->to, "/")])
-        json_read_fail(r, "path", "the root itself cannot be deleted; use type \"opaque\" to empty it");
 }
 
 static void decode_tar(struct json_reader *r, struct layer_entry *entry, const struct roots *roots)
@@ -156,6 +154,17 @@ static void decode_tar(struct json_reader *r, struct layer_entry *entry, const s
         error_clear(&why);
     }
     entry->to = dup_path(r, "to");
+    entry->xattrs = dup_texts(r, "xattrs", 64, &entry->n_xattrs);
+    decode_attributes(r, entry);
+}
+
+static void check_entry(struct json_reader *r, const struct layer_entry *entry)
+{
+    struct error why = ERROR_INIT;
+    const char *member;
+    if (layer_entry_check(entry, &member, &why))
+        json_read_fail(r, member, "%s", why.detail);
+    error_clear(&why);
 }
 
 static int entry_type(const char *name)
@@ -201,6 +210,8 @@ static int decode_entry(struct layer_entry *entry, const json_t *value, const ch
             decode_tar(&r, entry, roots);
             break;
         }
+    if (!r.failed)
+        check_entry(&r, entry);
     return json_reader_end(&r);
 }
 

@@ -149,7 +149,6 @@ int ignore_new(struct ignore **ret, const struct layer_entry *entry, struct erro
         AUTO_FREE char *text = mem_strdup(entry->exclude[i]);
         if (add_pattern(set, text, err) == 0)
             continue;
-        error_wrap(err, "exclude");
         set_unref(set);
         return -1;
     }

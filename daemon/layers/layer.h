@@ -13,10 +13,10 @@
 // implied parents that nothing in the spec describes. The first two get an entry by the rules of their source
 // (the root "/" never does). An implied parent gets one only where `below` knows what to write: with the
 // attributes that the directory has below, or 0755 0:0 where it is known to be absent (always so on
-// `scratch`). Where nothing is known (or below->silent_parents is set) it gets none, because an entry would replace the attributes of a
-// directory that may exist. So does any directory that exists below keep its attributes, unless a
-// LAYER_DIRECTORY entry names it. A directory whose path is a symbolic link below is ERR_CONFLICT, unless a
-// LAYER_DELETE entry removes the link.
+// `scratch`). Where nothing is known (or below->silent_parents is set) it gets none, because an entry would
+// replace the attributes of a directory that may exist. So does any directory that exists below keep its
+// attributes, unless a LAYER_DIRECTORY entry names it. A directory whose path is a symbolic link below is
+// ERR_CONFLICT, unless a LAYER_DELETE entry removes the link.
 //
 // A `to` of exactly "/" takes the contents of a copied directory in; any other `to` with a trailing slash
 // takes the source in under its own name. Members of tars land under `to` and follow the same rules of owner,
@@ -93,8 +93,8 @@ struct layer_below {
     // path is relative, "usr/lib"; ret is filled for directories and links.
     enum layer_below_kind (*lookup)(const struct layer_below *below, const char *path,
                                     struct layer_below_node *ret);
-    // Implied parents get no entry: the bytes are those of a layer that knows nothing, as long as no copied directory
-    // meets one below.
+    // Implied parents get no entry: the bytes are those of a layer that knows nothing, as long as no copied
+    // directory meets one below.
     bool silent_parents;
 };
 
@@ -152,6 +152,9 @@ int layer_mode_check(const char *mode, struct error *err);
 // Is `to` a path that an image may have: absolute, no "..", no NUL, UTF-8, ≤ 4096 bytes, no component that
 // begins `.wh.`.
 int layer_path_check(const char *path, struct error *err);
+// What an entry alone can tell: its path, patterns, names of ignore files and attributes. *ret_member: the
+// one at fault.
+int layer_entry_check(const struct layer_entry *entry, const char **ret_member, struct error *err);
 
 // Blocks; one worker. Everything is written to `out` (finish is left to the caller). monitor->current counts
 // tar bytes. Errors: ERR_PATH_NOT_FOUND, ERR_PATH_NOT_ALLOWED, ERR_UNSUPPORTED_FILE (path and kind named),
@@ -186,8 +189,8 @@ int layer_survey(const struct layer_spec *spec, const struct roots *roots, const
 int layer_recompress(struct reader_at *blob, enum layer_algorithm algorithm, int level, const char *shown,
                      struct lanes *lanes, struct sink *out, struct monitor *monitor, struct layer_result *ret,
                      struct error *err);
-// The name under which a later build of the same project finds the blob and index of this one, for layer_earlier:
-// a hash over sources, rules, engine and caller, but over no content, time or state of a file.
+// The name under which a later build of the same project finds the blob and index of this one, for
+// layer_earlier: a hash over sources, rules, engine and caller, but over no content, time or state of a file.
 void layer_lineage(const struct layer_spec *spec, const struct layer_caller *caller, struct digest *ret);
 // Name and version of the engine that makes the bytes, part of every cache key: "isal-2.30.0/b1" …
 const char *layer_engine(const struct layer_spec *spec);

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "layers/compress.h"
+#include "layers/ignore.h"
 #include "layers/mode.h"
 #include "layers/source.h"
 #include "layers/unpack.h"
@@ -100,9 +101,17 @@ static char *base_name(const char *path)
     return mem_strndup(path + start, len - start);
 }
 
+// "/", "//", "/./"
 static bool is_root(const char *path)
 {
-    return path[strspn(path, "/")] == '\0';
+    for (;;) {
+        path += strspn(path, "/");
+        if (*path == '\0')
+            return true;
+        if (path[0] != '.' || (path[1] != '/' && path[1] != '\0'))
+            return false;
+        path++;
+    }
 }
 
 static char *target_path(const struct layer_entry *entry, bool directory)
@@ -158,9 +167,6 @@ static int add_named(struct tree *tree, const struct layer_entry *entry, size_t 
                                            [LAYER_DIRECTORY] = TREE_DIRECTORY,
                                            [LAYER_DELETE] = TREE_DELETE,
                                            [LAYER_OPAQUE] = TREE_OPAQUE};
-    bool directory = entry->type == LAYER_DIRECTORY || entry->type == LAYER_OPAQUE;
-    if (!directory && is_root(entry->to))
-        return error_set(err, ERR_INVALID_REQUEST, "the root directory of the image can only be a directory");
     if (entry->type == LAYER_SYMLINK &&
         (!entry->target || !*entry->target || strlen(entry->target) > SOURCE_TARGET_MAX ||
          !str_utf8_valid(entry->target, strlen(entry->target))))
@@ -265,14 +271,16 @@ int spec_tar_state(const struct layer_entry *entry, const struct roots *roots, s
 // --- all together
 // --------------------------------------------------------------------------------------------------
 
-static int check_names(const struct layer_entry *entry, struct error *err)
+static int check_names(const struct layer_entry *entry, const char **ret_member, struct error *err)
 {
+    *ret_member = "ignore_files";
     for (size_t i = 0; i < entry->n_ignore_files; i++) {
         const char *name = entry->ignore_files[i];
         if (*name == '\0' || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
             return error_set(err, ERR_INVALID_REQUEST,
                              "ignore_files takes plain names such as \".dockerignore\"");
     }
+    *ret_member = "xattrs";
     for (size_t i = 0; i < entry->n_xattrs; i++)
         if (!strchr(entry->xattrs[i], '.') || str_starts(entry->xattrs[i], "trusted."))
             return error_set(
@@ -281,12 +289,33 @@ static int check_names(const struct layer_entry *entry, struct error *err)
     return 0;
 }
 
+int layer_entry_check(const struct layer_entry *entry, const char **ret_member, struct error *err)
+{
+    bool may_be_root =
+        entry->type != LAYER_FILE && entry->type != LAYER_SYMLINK && entry->type != LAYER_DELETE;
+    *ret_member = entry->type == LAYER_DELETE || entry->type == LAYER_OPAQUE ? "path" : "to";
+    if (layer_path_check(entry->to, err) < 0)
+        return -1;
+    if (!may_be_root && is_root(entry->to))
+        return error_set(err, ERR_INVALID_REQUEST,
+                         entry->type == LAYER_DELETE
+                             ? "the root itself cannot be deleted; use type \"opaque\" to empty it"
+                             : "the root directory of the image can only be a directory");
+    *ret_member = "exclude";
+    struct ignore *ignore;
+    if (ignore_new(&ignore, entry, err) < 0)
+        return -1;
+    ignore_free(ignore);
+    return check_names(entry, ret_member, err);
+}
+
 static int add_entry(struct tree *tree, const struct layer_spec *spec, size_t index,
                      const struct roots *roots, enum spec_tars tars, struct monitor *monitor,
                      struct error *err)
 {
     const struct layer_entry *entry = &spec->entries[index];
-    if (layer_path_check(entry->to, err) < 0 || check_names(entry, err) < 0)
+    const char *member;
+    if (layer_entry_check(entry, &member, err) < 0)
         return -1;
     switch (entry->type) {
     case LAYER_COPY:
