@@ -33,13 +33,18 @@ static struct blob_push_target *target_of(const struct work *work)
 
 // --- how much at once
 
-bool blob_chunks_shrink(const struct upload *upload, int64_t refused)
+bool blob_chunks_shrink(const struct upload *upload, int64_t refused, struct error *err)
 {
     struct registry_traits *traits = upload->call->scope->registry->traits;
     struct registry_trait trait = registry_traits_get(traits, upload->call->host);
     int64_t next = refused / 2 < CHUNK_CEILING_BYTES ? refused / 2 : CHUNK_CEILING_BYTES;
-    if (refused <= CHUNK_FLOOR_BYTES)
+    if (refused <= CHUNK_FLOOR_BYTES) {
+        error_hint(err,
+                   "The registry, or a proxy in front of it, takes no request of %lld bytes; smaller ones are not "
+                   "tried. nginx calls this limit client_max_body_size",
+                   (long long)refused);
         return false;
+    }
     trait.body_max_bytes = next < CHUNK_FLOOR_BYTES ? CHUNK_FLOOR_BYTES : next;
     registry_traits_set(traits, upload->call->host, &trait);
     return true;
@@ -218,7 +223,7 @@ static int recover(struct work *work, int64_t end, struct error *err)
         return -1;
     }
     if (upload_too_large(err))
-        return blob_chunks_shrink(work->upload, end - offset) ? new_session(work, err) : -1;
+        return blob_chunks_shrink(work->upload, end - offset, err) ? new_session(work, err) : -1;
     if (err->code == ERR_REGISTRY_UNREACHABLE || upload_misplaced(err))
         return go_on(work, end, err);
     if (upload_lost(err) || worn_out(work, end, err))

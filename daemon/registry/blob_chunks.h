@@ -21,5 +21,6 @@ struct blob_chunks {
 // 0: the blob is there. -1.
 int blob_chunks_run(struct blob_chunks *chunks, struct error *err);
 // What to send at most in one request to this host, after a body of `refused` bytes was too large; false:
-// nothing smaller makes sense. Remembered for the host.
-bool blob_chunks_shrink(const struct upload *upload, int64_t refused);
+// nothing smaller makes sense, and err, which is the refusal, gets a hint that names the limit. Remembered for
+// the host.
+bool blob_chunks_shrink(const struct upload *upload, int64_t refused, struct error *err);

@@ -84,7 +84,7 @@ static void judge_failure(struct blob_lane *lane, bool stale, struct error *why)
         return;
     }
     bool too_large = upload_too_large(why);
-    bool smaller = too_large && blob_chunks_shrink(&lane->upload, lane->push->size);
+    bool smaller = too_large && blob_chunks_shrink(&lane->upload, lane->push->size, why);
     bool again = smaller || (!too_large && upload_lost(why)) || why->upstream.status == 401;
     if (again)
         blob_lane_end_session(lane);

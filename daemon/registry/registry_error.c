@@ -46,16 +46,32 @@ static void copy_code(const char *code, char ret[REGISTRY_CODE_MAX])
     ret[len] = '\0';
 }
 
-// Of a page for people, nothing is worth showing; of plain text, the first line.
+static char *quote_part(const char *begin, const char *end)
+{
+    AUTO_FREE char *part = mem_strndup(begin, (size_t)(end - begin));
+    return str_quote(part, MESSAGE_MAX);
+}
+
+// Of a page for people, as proxies send it, the title: "400 No required SSL certificate was sent".
+static char *page_title(const char *page)
+{
+    static const char begin[] = "<title>";
+    const char *title = strcasestr(page, begin);
+    const char *end = title ? strpbrk(title + sizeof begin - 1, "<\r\n") : NULL;
+    return end && *end == '<' ? quote_part(title + sizeof begin - 1, end) : NULL;
+}
+
+// Of plain text, the first line.
 static char *plain_message(const struct http_answer *answer)
 {
     if (!answer->body || !answer->body_len)
         return NULL;
     const char *text = answer->body + strspn(answer->body, " \r\n\t");
-    if (!*text || *text == '<' || *text == '{' || *text == '[')
+    if (*text == '<')
+        return page_title(text);
+    if (!*text || *text == '{' || *text == '[')
         return NULL;
-    AUTO_FREE char *line = mem_strndup(text, strcspn(text, "\r\n"));
-    return str_quote(line, MESSAGE_MAX);
+    return quote_part(text, text + strcspn(text, "\r\n"));
 }
 
 static const char *message_of(const json_t *entry)

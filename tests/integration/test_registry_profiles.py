@@ -125,6 +125,7 @@ class Profiles(unittest.TestCase):
         if self.profile in TOO_LARGE:
             error = self.daemon.run_job(spec, state="failed")["error"]
             self.assertEqual(error["code"], "too-large", error)
+            self.assertIn("takes no request of", error["hint"])
             self.assertNotIn("1", self.repository("team/large").tags)
             return
         faults = [self.registry.fault(point, "reset", after_bytes=2 * MIB) for point in ("upload-patch", "upload-put")]

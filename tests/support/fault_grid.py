@@ -34,7 +34,8 @@ CODES = {"registry-unreachable", "registry-protocol", "registry-rate-limit", "re
          "image-not-found", "blob-unknown", "too-large", "digest-mismatch", "manifest-unsupported"}
 # What only one class describes, wherever it happens for ever and the job fails of it.
 EXACT = {"close": {"registry-unreachable"}, "reset": {"registry-unreachable"}, "stall": {"registry-unreachable"},
-         "head-stall": {"registry-unreachable"}, "status-429": {"registry-rate-limit"}, "status-403": {"registry-denied"}}
+         "head-stall": {"registry-unreachable"}, "status-429": {"registry-rate-limit"}, "status-403": {"registry-denied", "registry-auth"},
+         "status-500": {"registry-error"}, "status-503": {"registry-error"}}
 
 
 def descriptors(daemon):
