@@ -63,6 +63,7 @@ static int pack_run(struct step *step, struct error *err)
                                              "packing"));
     struct layer_memory memory;
     struct layer_spec spec = *work->spec;
+    spec.spool_dirfd = work->context->spool_dirfd;
     layer_memory_open(&memory, work->context, &work->caller, &spec);
     int result = pack_to(work, &spec, blob_writer_sink(writer), step, &work->result, err);
     if (!result)

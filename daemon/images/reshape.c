@@ -49,7 +49,8 @@ static int merge(struct reshape_step *self, struct sink *out, struct error *err)
 {
     const struct reshape *reshape = self->reshape;
     struct layer_spec spec = {.algorithm = reshape->algorithm, .level = reshape->level,
-                              .mtime_s = reshape->created_s, .drop_whiteouts = self->first == 0};
+                              .mtime_s = reshape->created_s, .drop_whiteouts = self->first == 0,
+                              .spool_dirfd = reshape->context->spool_dirfd};
     struct layer_caller daemon = {0};
     int result = open_entries(self, &spec, err);
     if (!result)

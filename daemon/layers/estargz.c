@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Entries are kept small, since there may be hundreds of thousands; their JSON is made one at a time, twice:
-// once to know how long the table is, which its tar header must say, once to write it.
+// The JSON of an entry is made when its content is out, and spooled (layers/estargz_log) with holes where the
+// offsets of blocks go, which nobody knows yet: there may be a million entries. The spool is read twice, once
+// to know how long the table is, which its tar header must say, once to write it.
 #include "layers/estargz.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "layers/estargz_log.h"
 
 const char ESTARGZ_TOC_NAME[] = "stargz.index.json";
 const char ESTARGZ_LANDMARK_NAME[] = ".no.prefetch.landmark";
@@ -37,14 +39,17 @@ struct entry {
 };
 
 struct estargz {
-    struct entry *entries;
-    size_t n, capacity;
+    struct entry entry; // under way, if any has begun
+    size_t n;
+    struct estargz_log *log;     // of those before it
     struct hasher *whole, *part; // of the content under way
 };
 
-struct estargz *estargz_new(void)
+struct estargz *estargz_new(int spool)
 {
-    return mem_new(struct estargz);
+    struct estargz *estargz = mem_new(struct estargz);
+    estargz->log = estargz_log_new(spool);
+    return estargz;
 }
 
 static void clear_entry(struct entry *entry)
@@ -56,15 +61,15 @@ static void clear_entry(struct entry *entry)
     free(entry->name);
     free(entry->target);
     json_decref(entry->xattrs);
+    *entry = (struct entry){0};
 }
 
 void estargz_free(struct estargz *estargz)
 {
     if (!estargz)
         return;
-    for (size_t i = 0; i < estargz->n; i++)
-        clear_entry(&estargz->entries[i]);
-    free(estargz->entries);
+    clear_entry(&estargz->entry);
+    estargz_log_free(estargz->log);
     hasher_free(estargz->whole);
     hasher_free(estargz->part);
     free(estargz);
@@ -114,19 +119,6 @@ static void describe(struct entry *entry, const struct walk_item *item, const ch
         describe_special(entry, item->member);
 }
 
-int estargz_add(struct estargz *estargz, const struct walk_item *item, const char *target, struct error *err)
-{
-    if (estargz->n >= ESTARGZ_ENTRIES_MAX)
-        return error_set(err, ERR_TOO_LARGE, "an eStargz layer has at most %d entries; use gzip or zstd",
-                         ESTARGZ_ENTRIES_MAX);
-    if (estargz->n == estargz->capacity) {
-        estargz->capacity = estargz->capacity ? estargz->capacity * 2 : 64;
-        estargz->entries = mem_realloc(estargz->entries, estargz->capacity * sizeof(*estargz->entries));
-    }
-    describe(&estargz->entries[estargz->n++], item, target);
-    return 0;
-}
-
 // --- content
 // -------------------------------------------------------------------------------------------------------
 
@@ -157,7 +149,7 @@ static void begin_chunk(struct estargz *estargz, struct entry *entry, size_t blo
 
 void estargz_content(struct estargz *estargz, size_t block, const void *bytes, size_t len)
 {
-    struct entry *entry = &estargz->entries[estargz->n - 1];
+    struct entry *entry = &estargz->entry;
     if (!entry->last || entry->last->block != block)
         begin_chunk(estargz, entry, block);
     hasher_update(estargz->part, bytes, len);
@@ -167,30 +159,15 @@ void estargz_content(struct estargz *estargz, size_t block, const void *bytes, s
 
 void estargz_content_end(struct estargz *estargz)
 {
-    struct entry *entry = &estargz->entries[estargz->n - 1];
+    struct entry *entry = &estargz->entry;
     if (!entry->last)
         return;
     end_hash(&estargz->part, entry->last->hex);
     end_hash(&estargz->whole, entry->hex);
 }
 
-// --- the table
-// -----------------------------------------------------------------------------------------------------
-
-struct output {
-    estargz_write *write;
-    void *context;
-    struct hasher *hasher;
-    int64_t len;
-};
-
-static int put(struct output *output, const char *text, struct error *err)
-{
-    size_t len = strlen(text);
-    output->len += (int64_t)len;
-    hasher_update(output->hasher, text, len);
-    return output->write(output->context, text, len, err);
-}
+// --- its JSON
+// ------------------------------------------------------------------------------------------------------
 
 static void set_digest(json_t *object, const char *key, const char hex[65])
 {
@@ -200,9 +177,9 @@ static void set_digest(json_t *object, const char *key, const char hex[65])
 }
 
 // Only a chunk that others of its file follow says its size.
-static void set_chunk(json_t *object, const struct chunk *chunk, const struct blocks *blocks)
+static void set_chunk(json_t *object, const struct chunk *chunk)
 {
-    json_object_set_new(object, "offset", json_integer(blocks_offset(blocks, chunk->block)));
+    json_object_set_new(object, "offset", json_integer(0)); // a hole, see log_object
     if (chunk->offset > 0)
         json_object_set_new(object, "chunkOffset", json_integer(chunk->offset));
     if (chunk->next)
@@ -210,7 +187,7 @@ static void set_chunk(json_t *object, const struct chunk *chunk, const struct bl
     set_digest(object, "chunkDigest", chunk->hex);
 }
 
-static json_t *entry_object(const struct entry *entry, const struct blocks *blocks)
+static json_t *entry_object(const struct entry *entry)
 {
     char time[CLOCK_TEXT_MAX];
     clock_format_s(entry->mtime_s, time);
@@ -231,44 +208,108 @@ static json_t *entry_object(const struct entry *entry, const struct blocks *bloc
         json_object_set(object, "xattrs", entry->xattrs);
     if (entry->chunks) {
         set_digest(object, "digest", entry->hex);
-        set_chunk(object, entry->chunks, blocks);
+        set_chunk(object, entry->chunks);
     }
     return object;
 }
 
-static int put_object(struct output *output, json_t *object, bool first, struct error *err)
+// In JSON no text can hold this: a quote in one has a backslash before it.
+static const char HOLE[] = "\"offset\":0";
+
+static int log_object(struct estargz *estargz, json_t *object, const struct chunk *chunk, bool first,
+                      struct error *err)
 {
-    AUTO_FREE char *text = json_text(object);
+    AUTO_FREE char *json = json_text(object);
     json_decref(object);
-    if (!text)
+    if (!json)
         return error_set(err, ERR_INTERNAL, "an entry of the eStargz table cannot be written");
-    return !first && put(output, ",\n", err) < 0 ? -1 : put(output, text, err);
+    AUTO_FREE char *text = mem_printf("%s%s", first ? "" : ",\n", json);
+    char *hole = chunk ? strstr(text, HOLE) : NULL;
+    if (!hole)
+        return estargz_log_add(estargz->log, text, strlen(text), ESTARGZ_LOG_NO_BLOCK, err);
+    char *rest = hole + strlen(HOLE);
+    if (estargz_log_add(estargz->log, text, (size_t)(rest - 1 - text), chunk->block, err) < 0)
+        return -1;
+    return estargz_log_add(estargz->log, rest, strlen(rest), ESTARGZ_LOG_NO_BLOCK, err);
 }
 
-static int put_entry(struct output *output, const struct entry *entry, const struct blocks *blocks,
-                     bool first, struct error *err)
+static int log_entry(struct estargz *estargz, struct error *err)
 {
-    if (put_object(output, entry_object(entry, blocks), first, err) < 0)
+    const struct entry *entry = &estargz->entry;
+    if (log_object(estargz, entry_object(entry), entry->chunks, estargz->n == 1, err) < 0)
         return -1;
     for (const struct chunk *chunk = entry->chunks ? entry->chunks->next : NULL; chunk; chunk = chunk->next) {
         json_t *object = json_pack("{s:s, s:s}", "name", entry->name, "type", "chunk");
-        set_chunk(object, chunk, blocks);
-        if (put_object(output, object, false, err) < 0)
+        set_chunk(object, chunk);
+        if (log_object(estargz, object, chunk, false, err) < 0)
             return -1;
     }
     return 0;
 }
 
+static int end_entry(struct estargz *estargz, struct error *err)
+{
+    int status = estargz->entry.name ? log_entry(estargz, err) : 0;
+    clear_entry(&estargz->entry);
+    return status;
+}
+
+int estargz_add(struct estargz *estargz, const struct walk_item *item, const char *target, struct error *err)
+{
+    if (end_entry(estargz, err) < 0)
+        return -1;
+    if (estargz->n >= ESTARGZ_ENTRIES_MAX)
+        return error_set(err, ERR_TOO_LARGE, "an eStargz layer has at most %d entries; use gzip or zstd",
+                         ESTARGZ_ENTRIES_MAX);
+    estargz->n++;
+    describe(&estargz->entry, item, target);
+    return 0;
+}
+
+// --- the table
+// -----------------------------------------------------------------------------------------------------
+
+struct output {
+    const struct blocks *blocks;
+    estargz_write *write;
+    void *context;
+    struct hasher *hasher;
+    int64_t len;
+};
+
+static int put(struct output *output, const char *text, size_t len, struct error *err)
+{
+    output->len += (int64_t)len;
+    hasher_update(output->hasher, text, len);
+    return output->write(output->context, text, len, err);
+}
+
+static int put_logged(void *context, const char *text, size_t len, uint64_t block, struct error *err)
+{
+    struct output *output = context;
+    if (put(output, text, len, err) < 0)
+        return -1;
+    if (block == ESTARGZ_LOG_NO_BLOCK)
+        return 0;
+    char number[24];
+    int digits = snprintf(number, sizeof(number), "%" PRId64, blocks_offset(output->blocks, (size_t)block));
+    return put(output, number, (size_t)digits, err);
+}
+
 int estargz_format(struct estargz *estargz, const struct blocks *blocks, estargz_write *write, void *context,
                    int64_t *ret_len, struct digest *ret_digest, struct error *err)
 {
-    struct output output = {.write = write, .context = context, .hasher = hasher_new(DIGEST_SHA256)};
+    static const char begin[] = "{\"version\":1,\"entries\":[\n", end[] = "]}";
+    struct output output = {
+        .blocks = blocks, .write = write, .context = context, .hasher = hasher_new(DIGEST_SHA256)};
     struct digest digest;
-    int status = put(&output, "{\"version\":1,\"entries\":[\n", err);
-    for (size_t i = 0; i < estargz->n && status == 0; i++)
-        status = put_entry(&output, &estargz->entries[i], blocks, i == 0, err);
+    int status = end_entry(estargz, err);
     if (status == 0)
-        status = put(&output, "]}", err);
+        status = put(&output, begin, strlen(begin), err);
+    if (status == 0)
+        status = estargz_log_replay(estargz->log, put_logged, &output, err);
+    if (status == 0)
+        status = put(&output, end, strlen(end), err);
     hasher_finish(output.hasher, &digest);
     hasher_free(output.hasher);
     if (ret_len)

@@ -20,9 +20,10 @@ extern const char ESTARGZ_LANDMARK_NAME[]; // ".no.prefetch.landmark"
 
 struct estargz;
 
-struct estargz *estargz_new(void);
+// Borrows an empty file, to keep the table in until it is written.
+struct estargz *estargz_new(int spool);
 void estargz_free(struct estargz *estargz); // NULL is fine
-// An entry was begun; target: of a hard link, else NULL. ERR_TOO_LARGE.
+// An entry was begun; target: of a hard link, else NULL. ERR_TOO_LARGE, ERR_NO_SPACE.
 int estargz_add(struct estargz *estargz, const struct walk_item *item, const char *target, struct error *err);
 // Content of the last entry, which went into the block of this number.
 void estargz_content(struct estargz *estargz, size_t block, const void *bytes, size_t len);

@@ -22,6 +22,12 @@
 
 enum { LAYER_FORMAT = 1 }; // of the tar and the cuts; to be raised with every change of the bytes
 
+// Unlinked files, opened with the daemon's own rights; −1 where none is needed.
+struct spools {
+    int tars;  // for members of tar sources
+    int table; // for the table of contents of an eStargz
+};
+
 struct packing {
     struct pack *pack;
     struct fingerprint *fingerprint;
@@ -35,10 +41,10 @@ static int write_item(void *context, const struct walk_item *item, struct error 
 }
 
 static int pack_tree(const struct layer_spec *spec, struct tree *tree, const struct roots *roots,
-                     struct blocks *blocks, struct monitor *monitor, struct layer_result *ret,
+                     struct blocks *blocks, int table, struct monitor *monitor, struct layer_result *ret,
                      struct error *err)
 {
-    struct packing packing = {.pack = pack_new(blocks, spec->algorithm == LAYER_ESTARGZ, err)};
+    struct packing packing = {.pack = pack_new(blocks, table, err)};
     struct digest toc = {0};
     if (!packing.pack)
         return -1;
@@ -54,14 +60,14 @@ static int pack_tree(const struct layer_spec *spec, struct tree *tree, const str
     return status;
 }
 
-static int pack_blocks(const struct layer_spec *spec, struct tree *tree, const struct roots *roots,
+static int pack_blocks(const struct layer_spec *spec, struct tree *tree, const struct roots *roots, int table,
                        struct lanes *lanes, struct sink *out, struct monitor *monitor,
                        struct layer_result *ret, struct error *err)
 {
     struct blocks *blocks = blocks_new(spec, lanes, out, monitor, err);
     if (!blocks)
         return -1;
-    int status = pack_tree(spec, tree, roots, blocks, monitor, ret, err);
+    int status = pack_tree(spec, tree, roots, blocks, table, monitor, ret, err);
     if (status == 0)
         status = blocks_finish(blocks, ret, err);
     blocks_free(blocks);
@@ -104,19 +110,19 @@ static int fingerprint_around(const struct layer_spec *spec, const struct roots 
     return 0;
 }
 
-static int pack_as_caller(const struct layer_spec *spec, const struct roots *roots, int spool,
-                          struct lanes *lanes, struct sink *out, struct monitor *monitor,
-                          struct layer_result *ret, struct error *err)
+static int pack_as_caller(const struct layer_spec *spec, const struct roots *roots,
+                          const struct spools *spools, struct lanes *lanes, struct sink *out,
+                          struct monitor *monitor, struct layer_result *ret, struct error *err)
 {
     struct digest before;
-    bool stable_before = false, tars = spool >= 0;
+    bool stable_before = false, tars = spools->tars >= 0;
     if (tars && layer_fingerprint(spec, roots, NULL, monitor, &before, &stable_before, err) < 0)
         return -1;
     struct tree *tree =
-        spec_to_tree(spec, roots, tars ? SPEC_TARS_ALL : SPEC_TARS_SKIP, spool, monitor, err);
+        spec_to_tree(spec, roots, tars ? SPEC_TARS_ALL : SPEC_TARS_SKIP, spools->tars, monitor, err);
     if (!tree)
         return -1;
-    int status = pack_blocks(spec, tree, roots, lanes, out, monitor, ret, err);
+    int status = pack_blocks(spec, tree, roots, spools->table, lanes, out, monitor, ret, err);
     tree_free(tree);
     if (status == 0 && tars)
         status = fingerprint_around(spec, roots, monitor, &before, stable_before, ret, err);
@@ -128,16 +134,21 @@ int layer_pack(const struct layer_spec *spec, const struct roots *roots, const s
                struct error *err)
 {
     *ret = (struct layer_result){0};
-    AUTO_CLOSE int spool = -1;
-    if (spec_has_tars(spec) && (spool = unpack_open_spool(spec->spool_dirfd, err)) < 0)
+    AUTO_CLOSE int tars = -1;
+    AUTO_CLOSE int table = -1;
+    if (spec_has_tars(spec) && (tars = unpack_open_spool(spec->spool_dirfd, err)) < 0)
         return -1;
+    if (spec->algorithm == LAYER_ESTARGZ && (table = unpack_open_spool(spec->spool_dirfd, err)) < 0)
+        return -1;
+    const struct spools spools = {.tars = tars, .table = table};
     struct caller caller;
     struct own_sink own = {.sink.ops = &OWN_SINK, .inner = out, .caller = &caller};
     int status = caller_init(&caller, who, err);
     if (status == 0)
         status = caller_enter(&caller, err);
     if (status == 0)
-        status = pack_as_caller(spec, roots, spool, lanes, caller.apply ? &own.sink : out, monitor, ret, err);
+        status =
+            pack_as_caller(spec, roots, &spools, lanes, caller.apply ? &own.sink : out, monitor, ret, err);
     caller_fini(&caller);
     return status;
 }

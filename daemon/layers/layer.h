@@ -122,7 +122,7 @@ struct layer_spec {
     bool drop_whiteouts;                 // nothing lies below this layer
     enum layer_part part;                // what of it is packed and fingerprinted
     bool index_blocks;                   // ask for layer_result.index
-    int spool_dirfd; // borrowed: where members of tar sources are unpacked to; 0: $TMPDIR or /var/tmp
+    int spool_dirfd; // borrowed: for members of tar sources and eStargz tables; 0: $TMPDIR or /var/tmp
 };
 
 struct layer_caller { // whose permission counts when the daemon has more rights than its caller

@@ -68,7 +68,7 @@ static int check(struct pack *pack, la_ssize_t status, const char *what)
 
 static int write_landmark(struct pack *pack);
 
-struct pack *pack_new(struct blocks *blocks, bool estargz, struct error *err)
+struct pack *pack_new(struct blocks *blocks, int table, struct error *err)
 {
     struct pack *pack = mem_new(struct pack);
     pack->blocks = blocks;
@@ -76,14 +76,14 @@ struct pack *pack_new(struct blocks *blocks, bool estargz, struct error *err)
     pack->links = links_new();
     pack->archive = archive_write_new();
     pack->entry = archive_entry_new();
-    pack->toc = estargz ? estargz_new() : NULL;
+    pack->toc = table >= 0 ? estargz_new(table) : NULL;
     if (charset_enter(&pack->charset, err) == 0 &&
         check(pack, archive_write_set_format_pax_restricted(pack->archive), "-") == 0 &&
         check(pack, archive_write_set_format_option(pack->archive, "pax", "xattrheader", "SCHILY"), "-") ==
             0 &&
         check(pack, archive_write_set_bytes_per_block(pack->archive, 0), "-") == 0 &&
         check(pack, archive_write_open(pack->archive, pack, NULL, write_callback, NULL), "-") == 0 &&
-        (!estargz || write_landmark(pack) == 0))
+        (!pack->toc || write_landmark(pack) == 0))
         return pack;
     pack_free(pack);
     return NULL;

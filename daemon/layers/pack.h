@@ -11,8 +11,9 @@
 
 struct pack;
 
-// Borrows blocks. estargz: with landmark, table of contents and footer.
-struct pack *pack_new(struct blocks *blocks, bool estargz, struct error *err);
+// Borrows blocks. table: of an eStargz, an empty file that is borrowed to keep its table of contents in; else
+// −1.
+struct pack *pack_new(struct blocks *blocks, int table, struct error *err);
 void pack_free(struct pack *pack); // NULL is fine
 // Writes one entry with its content. ERR_SOURCE_CHANGED if a file is not exactly as long as its state said or
 // was touched meanwhile.
