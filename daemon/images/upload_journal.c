@@ -19,10 +19,13 @@
 // Registries purge sessions that are older than this.
 #define AGE_MS (INT64_C(7) * 24 * 3600 * 1000)
 
+static void on_letter(struct letter *letter);
+
 static struct upload_entry *entry_new(struct upload_journal *journal)
 {
     struct upload_entry *entry = mem_new(struct upload_entry);
     entry->journal = journal;
+    entry->letter.deliver = on_letter;
     list_init(&entry->link);
     list_init(&entry->letter.link);
     pthread_mutex_init(&entry->mutex, NULL);
@@ -250,7 +253,6 @@ void upload_journal_note(struct upload_entry *entry, const char *session)
     bool post = !entry->posted;
     entry->posted = true;
     pthread_mutex_unlock(&entry->mutex);
-    entry->letter.deliver = on_letter;
     if (post)
         mailbox_post(entry->journal->options.mailbox, &entry->letter);
 }

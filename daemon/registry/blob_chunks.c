@@ -176,6 +176,16 @@ static bool counts_as_progress(struct work *work)
     return ++work->stuck < STUCK_MAX;
 }
 
+// Nobody knows what became of it. That the question failed counts for more if it can be asked again.
+static int not_told(struct error *err, struct error *why)
+{
+    if (!err->retryable && why->retryable) {
+        error_clear(err);
+        error_move(err, why);
+    }
+    return -1;
+}
+
 // The connection broke, the server stumbled, or it is elsewhere than we think: ask how far it got and go on
 // from there. 1: it is all there.
 static int go_on(struct work *work, int64_t end, struct error *err)
@@ -184,11 +194,11 @@ static int go_on(struct work *work, int64_t end, struct error *err)
     int64_t offset = work->upload->offset;
     work->chunks->session_good = true;
     int there = end == work->push->size ? arrived(work, &why) : 0;
-    if (there != 0)
-        return there > 0 ? 1 : -1;
-    int gone = upload_ask_offset(work->upload, &why);
-    if (gone < 0)
-        return -1;
+    int gone = there == 0 ? upload_ask_offset(work->upload, &why) : 0;
+    if (there > 0)
+        return 1;
+    if (there < 0 || gone < 0)
+        return not_told(err, &why);
     bool refused = upload_misplaced(err) && work->upload->offset == offset;
     if (gone || refused)
         return new_session(work, err);

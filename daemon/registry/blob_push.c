@@ -33,8 +33,6 @@ static void add_lane(struct blob_lane *lane, struct transfer *transfer)
     }
     struct http_call http;
     lane->upload.reach = lane->push->size;
-    if (lane->push->size > BLOB_PUSH_KEPT_BYTES)
-        blob_session_note(lane->push, lane->index, &lane->upload);
     upload_begin_put(&lane->upload, &lane->push->digest, &http);
     lane->number = transfer_add_put(transfer, &http, lane->call.authorizer, lane->upload.credentials);
     http_call_clear(&http);
@@ -234,6 +232,8 @@ static void prepare(struct blob_lane *lane)
         lane->needed = true;
     else
         blob_probe(lane);
+    if (lane->upload.open && lane->push->size > BLOB_PUSH_KEPT_BYTES)
+        blob_session_note(lane->push, lane->index, &lane->upload);
 }
 
 static int pass(struct work *work, bool first, struct error *err)

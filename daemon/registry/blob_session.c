@@ -19,9 +19,13 @@ void blob_session_note(struct blob_push *push, int target, const struct upload *
 {
     if (!push->keep_sessions)
         return;
+    struct blob_push_target *noted = &push->targets[target];
     AUTO_FREE char *location = upload_location_text(upload);
-    free(push->targets[target].session);
-    push->targets[target].session = mem_printf("%lld %s", (long long)upload->offset, location);
+    AUTO_FREE char *text = mem_printf("%lld %s", (long long)upload->offset, location);
+    if (str_equal(text, noted->session))
+        return;
+    free(noted->session);
+    noted->session = mem_take(text);
     tell(push, target);
 }
 
