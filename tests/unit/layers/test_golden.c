@@ -27,35 +27,64 @@ static void make_spec(struct fixture *fx, const char *name)
     fixture_entry(fx, LAYER_OPAQUE, NULL, "/var/cache");
 }
 
+static void pack(struct fixture *fx)
+{
+    if (fixture_pack(fx) < 0)
+        fail_msg("%s", fx->err.detail);
+}
+
+// The tar of the whole, and of the parts that split: "auto" makes of it.
+static void describe_tars(struct fixture *fx, struct strbuf *out)
+{
+    static const char *const titles[] = {"", "dependencies:\n", "application:\n"};
+    struct layer_survey survey;
+    assert_int_equal(layer_survey(&fx->spec, fx->roots, NULL, NULL, &survey, &fx->err), 0);
+    fx->spec.algorithm = LAYER_NONE;
+    for (enum layer_part part = LAYER_WHOLE; part < (survey.splits ? LAYER_PARTS : LAYER_DEPENDENCIES);
+         part++) {
+        fx->spec.part = part;
+        pack(fx);
+        strbuf_printf(out, "%s%sdiff_id %s\n", titles[part], fixture_list(fx), fx->result.diff_id.text);
+    }
+    fx->spec.part = LAYER_WHOLE;
+}
+
 static void describe(struct fixture *fx, struct strbuf *out)
 {
     static const struct {
         enum layer_algorithm algorithm;
         int level;
-    } engines[] = {{LAYER_NONE, 0},
-                   {LAYER_GZIP, LAYER_LEVEL_FAST},
-                   {LAYER_GZIP, LAYER_LEVEL_SMALL},
-                   {LAYER_ZSTD, 3},
-                   {LAYER_ZSTD, 19}};
+        const char *title;
+    } engines[] = {{LAYER_GZIP, LAYER_LEVEL_FAST, ""},
+                   {LAYER_GZIP, LAYER_LEVEL_SMALL, ""},
+                   {LAYER_ZSTD, 3, ""},
+                   {LAYER_ZSTD, 19, ""},
+                   {LAYER_ESTARGZ, LAYER_LEVEL_FAST, "estargz "},
+                   {LAYER_ESTARGZ, LAYER_LEVEL_SMALL, "estargz "}};
+    describe_tars(fx, out);
     for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
         fx->spec.algorithm = engines[i].algorithm;
         fx->spec.level = engines[i].level;
-        if (fixture_pack(fx) < 0)
-            fail_msg("%s", fx->err.detail);
-        if (i == 0)
-            strbuf_printf(out, "%sdiff_id %s\n", fixture_list(fx), fx->result.diff_id.text);
-        else
-            strbuf_printf(out, "%s level %d %s\n", layer_engine(&fx->spec), engines[i].level,
-                          fx->result.digest.text);
+        pack(fx);
+        strbuf_printf(out, "%s%s level %d %s\n", engines[i].title, layer_engine(&fx->spec), engines[i].level,
+                      fx->result.digest.text);
     }
+}
+
+// Behind the last line of a tar.
+static size_t end_of_tars(const char *text)
+{
+    const char *end = NULL;
+    for (const char *next = text; (next = strstr(next, "\ndiff_id ")); next++)
+        end = next + 1;
+    assert_non_null(end);
+    return (size_t)(strchr(end, '\n') - text);
 }
 
 // Engine lines are compared only if they are of the engine that runs here.
 static void compare(const char *expected, const char *got)
 {
-    const char *end = strstr(expected, "diff_id ");
-    assert_non_null(end);
-    size_t len = (size_t)(strchr(end, '\n') - expected);
+    size_t len = end_of_tars(expected);
     if (strncmp(expected, got, len + 1) != 0)
         fail_msg("expected:\n%s\ngot:\n%s", expected, got);
     AUTO_FREE char *lines = mem_strdup(got + len + 1);
@@ -102,9 +131,15 @@ static void test_blocks(void **state)
     check("blocks");
 }
 
+static void test_split(void **state)
+{
+    (void)state;
+    check("split");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_app), cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_blocks)};
+                                       cmocka_unit_test(test_blocks), cmocka_unit_test(test_split)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
