@@ -101,4 +101,5 @@ bool publish_needs_digest_push(const struct publish *p, size_t destination);
 
 // publish_journal.c
 json_t *publish_journal_make(struct publish *p);
+json_t *publish_journal_again(const struct publish *p);
 int publish_journal_read(struct publish *p, const json_t *checkpoint, struct error *err);

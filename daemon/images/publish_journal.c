@@ -34,6 +34,13 @@ json_t *publish_journal_make(struct publish *p)
     return checkpoint;
 }
 
+// In place of a checkpoint that does not hold any more, because blobs have to be pushed again: a later attempt begins
+// anew, from the same inputs.
+json_t *publish_journal_again(const struct publish *p)
+{
+    return json_pack("{s:s, s:O?}", "phase", "again", "inputs", p->inputs);
+}
+
 static int read_manifest(struct manifest *ret, const json_t *row, struct error *err)
 {
     const char *text = json_get_string(row, "bytes");

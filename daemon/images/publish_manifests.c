@@ -271,6 +271,8 @@ static void heal(struct publish *p, size_t destination)
     d->healed = true;
     d->manifests_done = false;
     publish_forget_facts(p, destination);
+    if (p->phase == PHASE_TAGS && !p->item_failed)
+        job_checkpoint(p->job, publish_journal_again(p));
     p->phase = PHASE_BLOBS;
     job_warning(p->job, "blob-unknown", "%s lacks a blob that it was known to have; pushing the blobs again",
                 d->endpoint.key);

@@ -88,6 +88,17 @@ class Attacks(ScriptedCase):
         used = [r["method"] for r in self.target.requests if session in r["target"] and r["method"] != "PATCH"]
         self.assertEqual(used, ["GET", "DELETE"])
 
+    def test_killed_while_lost_blobs_are_pushed_again(self):
+        self.succeed(self.copy(self.target.address, 24 * MIB))
+        self.target.store.repositories["to/app"].blobs.clear()  # which the daemon remembers to be there
+        self.target.store.repositories["to/app"].tags.clear()
+        job = self.daemon.post_job({"kind": "copy", "source": f"{self.source.address}/from/app:1",
+                                    "targets": [f"{self.target.address}/to/app:1"]})["id"]
+        wait_for(lambda: self.arrived() >= 9 * MIB)
+        self.daemon.kill()
+        self.daemon.start()
+        self.whole(job)
+
     def test_a_lost_key_costs_the_blob_only(self):
         job = self.killed(24 * MIB, 9 * MIB)
         (self.daemon.state / "seal.key").unlink()
