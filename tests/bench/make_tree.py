@@ -103,9 +103,9 @@ def write_file(path, data, executable):
 def make_tree(root, scale, seed):
     rng = random.Random(seed)
     pool = make_pool(rng)
-    total_files = FILES * scale
-    packages = package_names(rng, 620 * scale)
-    sizes = file_sizes(rng, total_files, BYTES * scale)
+    total_files = round(FILES * scale)
+    packages = package_names(rng, round(620 * scale))
+    sizes = file_sizes(rng, total_files, round(BYTES * scale))
     os.makedirs(root)
     os.makedirs(os.path.join(root, ".bin"))
     done = 0
@@ -135,11 +135,11 @@ def make_application(root, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("directory")
-    parser.add_argument("--scale", type=int, default=1, help="how many times 20,705 files")
+    parser.add_argument("--scale", type=float, default=1, help="how many times 20,705 files, from 0.01")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    if not 1 <= args.scale <= SCALE_MAX:
-        parser.error(f"--scale must be between 1 and {SCALE_MAX}")
+    if not 0.01 <= args.scale <= SCALE_MAX:
+        parser.error(f"--scale must be between 0.01 and {SCALE_MAX}")
     os.umask(0o022)
     files, size = make_tree(os.path.join(args.directory, "node_modules"), args.scale, args.seed)
     make_application(args.directory, args.seed)
