@@ -6,8 +6,9 @@ import pathlib
 import signal
 import time
 import unittest
+import unittest.mock
 
-from daemon import Daemon, parse_problem, run_drayd
+from daemon import Daemon, drayd, parse_problem, run_drayd
 
 
 class StartAndStop(unittest.TestCase):
@@ -52,6 +53,30 @@ class StartAndStop(unittest.TestCase):
     def test_files_are_private(self):
         with Daemon() as daemon:
             self.assertEqual(pathlib.Path(daemon.state).stat().st_mode & 0o077, 0)
+
+
+class Memory(unittest.TestCase):
+    """The process holds credentials: it leaves no core and is nobody else's to look into, not even its own user's."""
+
+    def test_no_core(self):
+        with Daemon() as daemon:
+            limits = pathlib.Path(f"/proc/{daemon.process.pid}/limits").read_text()
+            self.assertRegex(limits, r"Max core file size +0 +0 ")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can start it as somebody else")
+    @unittest.skipIf("ASAN_OPTIONS" in os.environ, "the leak checker looks into its own process")
+    def test_not_dumpable(self):
+        with Daemon(start=False) as daemon:
+            wrapper = daemon.directory / "as-nobody"
+            wrapper.write_text(f'#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups {drayd()} "$@"\n')
+            wrapper.chmod(0o755)
+            for path in (daemon.directory, *daemon.directory.iterdir()):
+                os.chown(path, 65534, 65534)
+            with unittest.mock.patch.dict(os.environ, DRAYD=str(wrapper)):
+                daemon.start()
+            process = pathlib.Path(f"/proc/{daemon.process.pid}")
+            self.assertIn("\nUid:\t65534\t65534\t65534\t65534\n", (process / "status").read_text())
+            self.assertEqual((process / "environ").stat().st_uid, 0)  # as proc(5) has it of what is not dumpable
 
 
 class CommandLine(unittest.TestCase):

@@ -192,7 +192,7 @@ class Wire:
 
     def read_head(self):
         while b"\r\n\r\n" not in self.buffer:
-            if len(self.buffer) > 1 << 20:
+            if len(self.buffer) > 1 << 20 or self.buffer.startswith(b"\x16\x03"):  # TLS where none is spoken
                 raise Gone
             self.fill()
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")

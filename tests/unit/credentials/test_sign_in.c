@@ -541,6 +541,51 @@ static void redirecting(struct scripted_connection *c, struct scripted_request *
     scripted_reply(c, "307 Go", location, "", 0);
 }
 
+static void leading_on(struct scripted_connection *c, struct scripted_request *r, void *arg)
+{
+    struct scene *scene = arg;
+    if (!str_starts(r->target, "/token")) {
+        serve(c, r, arg);
+        return;
+    }
+    scripted_take_body(c, r);
+    AUTO_FREE char *headers = mem_printf("Location: %s\r\n", scene->accept_later);
+    scripted_reply(c, "307 Temporary Redirect", headers, "", 0);
+}
+
+// A token server that sends us elsewhere: passwords and refresh tokens stay behind, forms are not repeated
+// there, and private addresses are no better for being named second.
+static void realms_that_lead_on(void **state)
+{
+    (void)state;
+    struct scripted_server *other = scripted_start(redirect_target, NULL);
+    AUTO_FREE char *port = mem_printf("http://127.0.0.1:%d/token", other->port);
+    AUTO_FREE char *name = mem_printf("http://localhost:%d/token", other->port);
+    const char *targets[] = {port,
+                             name,
+                             "http://169.254.169.254/token",
+                             "http://10.0.0.1/token",
+                             "https://10.0.0.1:1/token",
+                             "file:///etc/passwd"};
+    for (size_t i = 0; i < 2 * sizeof targets / sizeof *targets; i++) {
+        struct scene scene = {.accept = "Bearer nobody", .accept_later = targets[i / 2]};
+        begin(&scene);
+        scene.server->handler = leading_on;
+        struct credential *credential =
+            i % 2 ? credential_new(CREDENTIAL_IDENTITY_TOKEN, NULL, secret_new(canary), "job")
+                  : password(canary);
+        ask(&scene, credential);
+        for (int k = 0; k < scripted_count(other); k++)
+            assert_null(strstr(other->requests[k]->body ? other->requests[k]->body : "", canary));
+        assert_false(scripted_saw(other, "Basic"));
+        assert_false(scripted_saw(other, canary));
+        assert_false(scripted_saw(other, "POST"));
+        credential_unref(credential);
+        end(&scene);
+    }
+    scripted_free(other);
+}
+
 // Behind a redirect to another origin our token is not sent; its own challenge is answered anonymously.
 static void redirect_with_a_challenge_R26(void **state)
 {
@@ -581,6 +626,7 @@ int main(void)
         cmocka_unit_test(answers_R12_R13_R14),
         cmocka_unit_test(one_exchange_for_many_jobs),
         cmocka_unit_test(redirect_with_a_challenge_R26),
+        cmocka_unit_test(realms_that_lead_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // transport_perform against a server that says byte for byte what a test wants it to say.
+#include <dlfcn.h>
+#include <netdb.h>
+
 #include "net_test.h"
 
 #include "base/clock.h"
@@ -652,6 +655,65 @@ static void test_address_policy(void **state)
     net_fixture_free(f);
 }
 
+static const char *inside_address; // where the name inside.test leads
+
+// In place of the C library's, for libcurl too.
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+                                                       const struct addrinfo *hints, struct addrinfo **ret)
+{
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    bool inside = node && strcmp(node, "inside.test") == 0;
+    return real(inside ? inside_address : node, service, hints, ret);
+}
+
+// A name says nothing about where it leads, and today's answer nothing about tomorrow's: the address of the
+// connection is what counts, whatever the name resolved to before.
+static void test_names_that_lead_inside(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1",
+                                            "127.255.0.3",
+                                            "10.1.2.3",
+                                            "172.16.0.1",
+                                            "192.168.1.1",
+                                            "169.254.169.254",
+                                            "100.64.0.1",
+                                            "0.0.0.0",
+                                            "224.0.0.1",
+                                            "255.255.255.255",
+                                            "::1",
+                                            "::",
+                                            "fe80::1",
+                                            "fc00::1",
+                                            "fd12::1",
+                                            "ff02::1",
+                                            "::ffff:10.0.0.1",
+                                            "::ffff:127.0.0.1",
+                                            "64:ff9b::a00:1",
+                                            "2002:a00:1::1"};
+    struct net_fixture *f = net_fixture_new(NULL);
+    struct scripted_server *s = scripted_start(hello, NULL);
+    struct http_call call = net_call(s, "GET", "/");
+    (void)state;
+    free(call.url.host);
+    call.url.host = mem_strdup("inside.test");
+    inside_address = "127.0.0.1"; // first for somebody who may …
+    assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), 0);
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        net_fixture_clear(f);
+        call.private_allowed = false;
+        inside_address = addresses[i]; // … then for somebody who may not
+        assert_int_equal(transport_perform(f->transport, &call, NULL, &f->answer, &f->err), -1);
+        if (f->err.code != ERR_REGISTRY_PROTOCOL)
+            fail_msg("%s: %s", addresses[i], f->err.detail);
+    }
+    assert_int_equal(scripted_count(s), 1);
+    http_call_clear(&call);
+    scripted_free(s);
+    net_fixture_free(f);
+}
+
 static void test_proxies_only_from_settings(void **state)
 {
     struct scripted_server *evil = scripted_start(hello, NULL), *s = scripted_start(hello, NULL);
@@ -880,6 +942,7 @@ int main(void)
         cmocka_unit_test(test_resets_and_refusals),
         cmocka_unit_test(test_connect_limit),
         cmocka_unit_test(test_address_policy),
+        cmocka_unit_test(test_names_that_lead_inside),
         cmocka_unit_test(test_proxies_only_from_settings),
         cmocka_unit_test(test_netrc_is_ignored),
         cmocka_unit_test(test_authorization_and_bad_headers),

@@ -95,6 +95,12 @@ static void push_blob_fails(int64_t size, unsigned seed, enum error_code code, i
     error_clear(&target.error);
 }
 
+static void in_chunks(int64_t chunk_bytes)
+{
+    live.chunk_bytes = chunk_bytes;
+    live.monolithic_max_bytes = chunk_bytes ? 1 * MIB : 0;
+}
+
 static char *manifest_for(unsigned seed)
 {
     struct live_blob config = live_blob_new(300, seed), layer = live_blob_new(SMALL, seed + 1);
@@ -474,6 +480,49 @@ static void R34_upload_elsewhere(void **state)
     }
 }
 
+// Wherever a session is told to go on – by POST, PATCH or a mount that became one –, nothing of ours goes to
+// a place that is refused, and no credentials to another origin.
+static void R34_locations_of_every_answer(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"upload-post", "upload-patch", "mount"};
+    static const char *const refused[] = {"http://169.254.169.254/latest",
+                                          "http://10.0.0.1/x",
+                                          "https://10.0.0.1:1/x",
+                                          "ftp://127.0.0.1/x",
+                                          "http://user:pw@127.0.0.1/x",
+                                          "file:///etc/passwd",
+                                          "http://example.com/x",
+                                          "http://0x7f.1/x",
+                                          "http://2130706433/x",
+                                          "//169.254.169.254/x",
+                                          "http://[::]:1/x",
+                                          "gopher://127.0.0.1/x"};
+    in_chunks(1 * MIB);
+    for (size_t p = 0; p < sizeof points / sizeof *points; p++)
+        for (size_t i = 0; i <= sizeof refused / sizeof *refused; i++) {
+            bool elsewhere = i == sizeof refused / sizeof *refused; // allowed, bare
+            begin(p == 0 ? "{\"auth\": \"bearer\", \"self_mount\": 405}"
+                         : "{\"auth\": \"bearer\", \"mount\": \"ignore\", \"self_mount\": \"ignore\"}");
+            AUTO_FREE char *cdn = mem_printf("%s/v2/team/app/blobs/uploads/x", live_about(&live, "cdn"));
+            AUTO_FREE char *more =
+                mem_printf("{\"times\": -1, \"location\": \"%s\"}", elsewhere ? cdn : refused[i]);
+            fault(points[p], "location-evil", more);
+            CLEANUP(error_clear) struct error err = ERROR_INIT;
+            struct blob_push_target target;
+            int rc = push_blob_to("team/app", p == 2 ? "team/other" : NULL, 3 * MIB, 1, &target, &err);
+            error_clear(&target.error);
+            if (!elsewhere && rc < 0)
+                assert_int_equal(err.code, ERR_REGISTRY_PROTOCOL);
+            assert_true(rc < 0 || p == 2); // a mount that is refused may give way to a plain upload
+            int64_t there = live_number(&live, "count", json_pack("{s:s}", "origin", "cdn"));
+            assert_true(elsewhere ? there > 0 : there == 0);
+            AUTO_JSON json_t *wrong = live_command(&live, "check", json_pack("{s:b}", "sessions", 0));
+            assert_int_equal(json_array_size(wrong), 0);
+        }
+    in_chunks(0);
+}
+
 static void R35_redirected_upload(void **state)
 {
     (void)state;
@@ -498,12 +547,6 @@ static void R36_web_site(void **state)
 }
 
 // --- uploads
-
-static void in_chunks(int64_t chunk_bytes)
-{
-    live.chunk_bytes = chunk_bytes;
-    live.monolithic_max_bytes = chunk_bytes ? 1 * MIB : 0;
-}
 
 static void R37_no_chunks(void **state)
 {
@@ -1559,6 +1602,7 @@ int main(void)
         cmocka_unit_test(R65_head_is_redirected),
         cmocka_unit_test(R33_redirects_that_lead_nowhere),
         cmocka_unit_test(R34_upload_elsewhere),
+        cmocka_unit_test(R34_locations_of_every_answer),
         cmocka_unit_test(R35_redirected_upload),
         cmocka_unit_test(R36_web_site),
         cmocka_unit_test(R37_no_chunks),
