@@ -191,6 +191,25 @@ class Profiles(unittest.TestCase):
         self.assertEqual(answer.status, 202, answer)
         self.assertNotIn(digest, self.repository("team/child").manifests)
 
+    def meet_limits(self):
+        """A repository that nobody has made (R-77), a tag that stays (R-77, R-78), a quota (R-78): said once, not tried again."""
+        new = {"kind": "build", "base": "scratch", "layers": [], "config": {"user": "new"}}
+        if self.profile == "ecr":
+            self.registry.set(repositories=["team/app"])
+            self.refused({**new, "targets": [f"{self.host}/team/new:1"]}, "image-not-found")
+            self.registry.set(repositories=None)
+        if self.registry.immutable:
+            self.refused({**new, "targets": [f"{self.host}/team/app:1"]}, "target-exists")
+        if self.profile == "harbor":
+            self.registry.set(quota=1)
+            self.refused({**new, "targets": [f"{self.host}/team/new:1"], "config": {"user": "newer"}}, "registry-denied")
+            self.registry.set(quota=0)
+
+    def refused(self, spec, code):
+        job = self.daemon.run_job(spec, state="failed")
+        self.assertEqual((job["error"]["code"], job["error"]["retryable"]), (code, False), job["error"])
+        self.assertNotIn("retry", [event["type"] for event in self.daemon.events(job["id"])])
+
     def walk(self, profile):
         self.start(profile)
         digest = self.build()
@@ -201,6 +220,7 @@ class Profiles(unittest.TestCase):
         self.read(digest)
         self.refer(digest)
         self.delete()
+        self.meet_limits()
         # Quay grants nobody the right to end a session (R-59).
         self.assertEqual(self.registry.check(sessions=not self.registry.delete_needs_delete), [])
         self.assertEqual(self.home.check(), [])
