@@ -207,6 +207,43 @@ int endpoint_find_tag(const struct endpoint *endpoint, const char *tag, struct s
     return registry_manifest_head(&scope, tag, ret, &media_type, &size, err);
 }
 
+// Of a docker-archive, which has no manifests, the config tells what the image is.
+static int digest_in(struct image_store *store, const struct location *where, struct step *step, struct digest *ret,
+                     struct error *err)
+{
+    struct descriptor found = {0};
+    struct manifest manifest;
+    if (image_store_resolve(store, where->name, &step->monitor, &found, err))
+        return -1;
+    int result = 1;
+    *ret = found.digest;
+    if (where->kind == LOCATION_DOCKER_ARCHIVE) {
+        result = image_store_manifest(store, &found, &manifest, err) ? -1 : 1;
+        if (result == 1) {
+            *ret = manifest.config.digest;
+            manifest_clear(&manifest);
+        }
+    }
+    descriptor_clear(&found);
+    return result;
+}
+
+int endpoint_find_archived(const struct endpoint *endpoint, const struct location *where, struct step *step,
+                           struct digest *ret, struct error *err)
+{
+    int64_t uid = step->job ? job_owner_uid(step->job) : endpoint->uid;
+    struct image_store *store = local_store_open_output(endpoint->context, where, uid, &step->monitor, err);
+    if (!store) {
+        bool absent = err->code == ERR_PATH_NOT_FOUND;
+        if (absent)
+            error_clear(err);
+        return absent ? 0 : -1;
+    }
+    int result = digest_in(store, where, step, ret, err);
+    image_store_close(store);
+    return result;
+}
+
 int endpoint_finish(const struct endpoint *endpoint, struct error *err)
 {
     return endpoint->store ? image_store_finish(endpoint->store, err) : 0;

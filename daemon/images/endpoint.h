@@ -47,6 +47,10 @@ int endpoint_push_manifest(const struct endpoint *endpoint, const char *referenc
 // Worker. What a tag points at: 1 with *ret, 0 if there is no such tag, -1.
 int endpoint_find_tag(const struct endpoint *endpoint, const char *tag, struct step *step, struct digest *ret,
                       struct error *err);
+// Worker. The image that stands in an archive under the name of `where`: 1 with the digest of its manifest (docker-archive: of
+// its config), 0 if there is no archive, -1.
+int endpoint_find_archived(const struct endpoint *endpoint, const struct location *where, struct step *step,
+                           struct digest *ret, struct error *err);
 // Worker. After the last tag: archives appear now; nothing to do for the others.
 int endpoint_finish(const struct endpoint *endpoint, struct error *err);
 // The tag that the location names; NULL for a layout without one.

@@ -337,7 +337,8 @@ static int check_if_exists(struct publish *p, struct error *err)
 {
     for (size_t t = 0; t < p->targets->count; t++) {
         const struct destination *d = &p->destinations[p->destination_of_target[t]];
-        const struct digest *root = &publish_root(p, t)->digest;
+        bool by_config = p->targets->items[t].where.kind == LOCATION_DOCKER_ARCHIVE;
+        const struct digest *root = by_config ? &publish_root(p, t)->config.digest : &publish_root(p, t)->digest;
         for (size_t k = 0; k < d->n_targets; k++) {
             if (d->targets[k] != t || p->targets->items[t].if_exists != TARGET_SAME || !digest_known(&d->found[k]) ||
                 digest_equal(&d->found[k], root))

@@ -57,15 +57,35 @@ static void submit(struct destination_step *self)
     job_submit_step(self->publish->job, &self->base);
 }
 
+static bool is_archive(const struct destination *d)
+{
+    return !endpoint_is_registry(&d->endpoint) && d->endpoint.where.kind != LOCATION_OCI_LAYOUT;
+}
+
+// An archive is made anew, whatever was in it; to go on, what stands there has to be told first.
+static int find_archived(struct destination_step *self, const struct target *target, struct digest *ret, struct error *err)
+{
+    int found = endpoint_find_archived(&destination_of(self)->endpoint, &target->where, &self->base, ret, err);
+    if (found >= 0 || err->code == ERR_FORBIDDEN || err->code == ERR_PATH_NOT_ALLOWED)
+        return found < 0 ? -1 : 0;
+    AUTO_FREE char *name = location_format(&target->where), *why = mem_strdup(err->detail);
+    error_clear(err);
+    error_set(err, ERR_TARGET_EXISTS, "%s exists with other content: %s", name, why);
+    error_hint(err, "Choose another file, or if_exists \"replace\".");
+    return -1;
+}
+
 // What the tags of this destination point at now. With only_asked, just those whose if_exists wants to know.
 static int find_tags(struct destination_step *self, bool only_asked, struct error *err)
 {
     const struct destination *d = destination_of(self);
     for (size_t k = 0; k < d->n_targets; k++) {
         const struct target *target = &self->publish->targets->items[d->targets[k]];
-        if (only_asked && target->if_exists == TARGET_REPLACE)
+        if ((only_asked || is_archive(d)) && target->if_exists == TARGET_REPLACE)
             continue;
-        if (endpoint_find_tag(&d->endpoint, endpoint_tag(&target->where), &self->base, &self->found[k], err) < 0)
+        if (is_archive(d) && find_archived(self, target, &self->found[k], err) < 0)
+            return -1;
+        if (!is_archive(d) && endpoint_find_tag(&d->endpoint, endpoint_tag(&target->where), &self->base, &self->found[k], err) < 0)
             return -1;
         if (digest_known(&self->found[k]) && target->if_exists == TARGET_FAIL) {
             AUTO_FREE char *name = location_format(&target->where);

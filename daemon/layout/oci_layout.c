@@ -3,12 +3,14 @@
 // A layout directory as a source and as a target. What must hold: all paths are opened beneath the root that
 // the request may use; blobs and manifests appear whole under their digest or not at all; index.json changes
 // last, by rename, under the lock, so a reader at any moment sees a complete layout and two writers never
-// lose each other's tags.
+// lose each other's tags. A target directory is touched when the first blob or tag goes into it, so that a
+// job that fails before leaves nothing.
 #include "layout/oci_layout.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -31,7 +33,10 @@ enum { LOCK_WAIT_MS = 30000, LOCK_POLL_MS = 5, BLOB_NAME_MAX = sizeof "blobs/sha
 struct oci_layout {
     const struct roots *roots; // borrowed
     char *path;
-    int dirfd;
+    int dirfd;              // -1: a target that is not there yet
+    bool is_target;         // opened for writing
+    bool ready;             // … and is a complete layout by now
+    pthread_mutex_t making; // sinks are asked for by any thread
 };
 
 // Opens a regular file of the layout, also through links that stay inside the root.
@@ -89,19 +94,23 @@ static int wrap(struct oci_layout *layout, struct error *err)
     return error_wrap(err, "%s", quoted);
 }
 
-static struct oci_layout *open_directory(const struct roots *roots, const char *path, struct error *err)
+static int open_directory(const struct roots *roots, const char *path, struct error *err)
 {
-    int dirfd = roots_open(roots, path, O_RDONLY | O_DIRECTORY, 0, err);
-    if (dirfd < 0)
-        return NULL;
+    return roots_open(roots, path, O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+static struct oci_layout *new_layout(const struct roots *roots, const char *path, int dirfd)
+{
     struct oci_layout *layout = mem_new(struct oci_layout);
     *layout = (struct oci_layout){.roots = roots, .path = mem_strdup(path), .dirfd = dirfd};
+    pthread_mutex_init(&layout->making, NULL);
     return layout;
 }
 
 struct oci_layout *oci_layout_open(const struct roots *roots, const char *path, struct error *err)
 {
-    struct oci_layout *layout = open_directory(roots, path, err);
+    int dirfd = open_directory(roots, path, err);
+    struct oci_layout *layout = dirfd < 0 ? NULL : new_layout(roots, path, dirfd);
     if (!layout || check_version(layout, err) == 0)
         return layout;
     wrap(layout, err);
@@ -113,7 +122,9 @@ void oci_layout_close(struct oci_layout *layout)
 {
     if (!layout)
         return;
-    close(layout->dirfd);
+    if (layout->dirfd >= 0)
+        close(layout->dirfd);
+    pthread_mutex_destroy(&layout->making);
     free(layout->path);
     free(layout);
 }
@@ -241,23 +252,50 @@ static int prepare(struct oci_layout *layout, struct error *err)
 
 // The directory may be a root itself, which has no parent that may be opened, so it is made only if it is not
 // there.
-static struct oci_layout *open_or_make(const struct roots *roots, const char *path, struct error *err)
+static int open_or_make(struct oci_layout *layout, struct error *err)
 {
     const char *name = NULL;
-    struct oci_layout *layout = open_directory(roots, path, err);
-    if (layout || err->code != ERR_PATH_NOT_FOUND)
-        return layout;
+    layout->dirfd = open_directory(layout->roots, layout->path, err);
+    if (layout->dirfd >= 0 || err->code != ERR_PATH_NOT_FOUND)
+        return layout->dirfd < 0 ? -1 : 0;
     error_clear(err);
-    AUTO_CLOSE int parent = roots_open_parent(roots, path, &name, err);
+    AUTO_CLOSE int parent = roots_open_parent(layout->roots, layout->path, &name, err);
     if (parent < 0 || make_directory(parent, name, err) < 0)
-        return NULL;
-    return open_directory(roots, path, err);
+        return -1;
+    layout->dirfd = open_directory(layout->roots, layout->path, err);
+    return layout->dirfd < 0 ? -1 : 0;
+}
+
+// Before anything is written.
+static int make_ready(struct oci_layout *layout, struct error *err)
+{
+    pthread_mutex_lock(&layout->making);
+    if (!layout->ready)
+        layout->ready = (layout->dirfd >= 0 || open_or_make(layout, err) == 0) && prepare(layout, err) == 0;
+    bool ready = layout->ready;
+    pthread_mutex_unlock(&layout->making);
+    return ready ? 0 : -1;
+}
+
+// What can be said without touching anything.
+static int check_target(struct oci_layout *layout, struct error *err)
+{
+    const char *name = NULL;
+    layout->dirfd = open_directory(layout->roots, layout->path, err);
+    if (layout->dirfd >= 0)
+        return check_usable(layout, err);
+    if (err->code != ERR_PATH_NOT_FOUND)
+        return -1;
+    error_clear(err);
+    AUTO_CLOSE int parent = roots_open_parent(layout->roots, layout->path, &name, err);
+    return parent < 0 ? -1 : 0;
 }
 
 struct oci_layout *oci_layout_create(const struct roots *roots, const char *path, struct error *err)
 {
-    struct oci_layout *layout = open_or_make(roots, path, err);
-    if (!layout || prepare(layout, err) == 0)
+    struct oci_layout *layout = new_layout(roots, path, -1);
+    layout->is_target = true;
+    if (check_target(layout, err) == 0)
         return layout;
     wrap(layout, err);
     oci_layout_close(layout);
@@ -290,9 +328,24 @@ static int find_by_digest(struct oci_layout *layout, const char *text, struct de
     return bytes ? layout_read_descriptor(bytes, len, &digest, ret, err) : -1;
 }
 
+// A target into which nothing was written yet has no index.
+static bool is_blank(struct oci_layout *layout)
+{
+    CLEANUP(error_clear) struct error why = ERROR_INIT;
+    if (!layout->is_target)
+        return false;
+    struct reader_at *index = open_file(layout, LAYOUT_INDEX_FILE, &why);
+    reader_at_close(index);
+    return !index && why.code == ERR_PATH_NOT_FOUND;
+}
+
 int oci_layout_resolve(struct oci_layout *layout, const char *tag, struct descriptor *ret, struct error *err)
 {
     struct manifest index;
+    if (is_blank(layout)) {
+        error_set(err, ERR_IMAGE_NOT_FOUND, "the layout holds no image yet");
+        return wrap(layout, err);
+    }
     if (read_index(layout, &index, err) < 0)
         return wrap(layout, err);
     const struct descriptor *found = layout_index_find(&index, tag, err);
@@ -351,7 +404,7 @@ struct sink *oci_layout_blob_sink(struct oci_layout *layout, const struct digest
 {
     char name[BLOB_NAME_MAX];
     snprintf(name, sizeof name, "blobs/%s", digest_algorithm_name(digest));
-    if (make_directory(layout->dirfd, name, err) < 0) {
+    if (make_ready(layout, err) < 0 || make_directory(layout->dirfd, name, err) < 0) {
         wrap(layout, err);
         return NULL;
     }
@@ -364,6 +417,8 @@ static int put_tag(struct oci_layout *layout, const struct descriptor *manifest,
                    struct error *err)
 {
     struct manifest index;
+    if (make_ready(layout, err) < 0)
+        return -1;
     if (oci_layout_blob_size(layout, &manifest->digest) != manifest->size)
         return error_set(err, ERR_INTERNAL, "the manifest %s was to be tagged before it was written",
                          manifest->digest.text);

@@ -15,8 +15,8 @@ struct oci_layout;
 
 // Opens an existing layout beneath a root. ERR_PATH_NOT_FOUND, ERR_REGISTRY_PROTOCOL (not a layout).
 struct oci_layout *oci_layout_open(const struct roots *roots, const char *path, struct error *err);
-// Opens for writing: the directory must be absent (then made), empty, or a layout; anything else is
-// ERR_CONFLICT.
+// Opens for writing: the directory must be absent (its parent not), empty, or a layout; anything else is
+// ERR_CONFLICT. It is made, and made a layout, when the first blob or tag goes into it.
 struct oci_layout *oci_layout_create(const struct roots *roots, const char *path, struct error *err);
 void oci_layout_close(struct oci_layout *layout); // NULL is fine
 

@@ -2,6 +2,7 @@
 """Everything that can be wrong with a job or on its way: each ends in a problem that names the fault, the job failed, nothing
 half-published, the daemon unharmed."""
 
+import fcntl
 import hashlib
 import http.server
 import json
@@ -9,11 +10,14 @@ import os
 import pathlib
 import socket
 import struct
+import subprocess
 import threading
 import time
 import unittest
 
 from daemon import Daemon
+from images import put_image, put_index
+from job_case import JobCase
 from registries import Registry, free_port
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -298,6 +302,123 @@ class Running(unittest.TestCase):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raw.close()
         self.assertEqual(self.daemon.wait_job(job["id"])["state"], "succeeded")
+
+
+class Images(JobCase):
+    """Images that are not what the job takes them for: the problem names it, and no tag of the target appears."""
+
+    settings = QUICK
+
+    def refused(self, code, *words, target="out/app:1", **spec):
+        spec = {"kind": "build", "targets": [self.ref(target)], **spec}
+        error = self.failed(self.daemon.run_job(spec, state="failed"), code)
+        for word in words:
+            self.assertIn(word, json.dumps(error))
+        name, _, tag = target.partition(":")
+        self.assertNotIn(tag, self.registry.store.repository(name).tags)
+        self.assertEqual(self.registry.check(), [])  # no session, no half of an image
+        return error
+
+    def test_layer_digest_that_is_not_there(self):
+        base, absent = self.put_base(), digest(b"absent")
+        self.refused("blob-unknown", absent, base=f"{base.ref}:1", layers=[{"blob": {"digest": absent, "diff_id": absent}}])
+        self.refused("invalid-request", absent[:19], "/remove_layers/0", base=f"{base.ref}:1", remove_layers=[absent])
+
+    def test_diff_ids_that_are_not_as_many_as_layers(self):
+        base = self.put_base()
+        config = base.config("1")
+        config["rootfs"]["diff_ids"].pop()
+        data = json.dumps(config).encode()
+        manifest = base.manifest("1")
+        manifest["config"].update(digest=base.put_blob(data), size=len(data))
+        base.put_manifest(manifest, "odd")
+        self.refused("registry-protocol", "2 layers", "1 diff_ids", base=f"{base.ref}:odd", config={"user": "1"})
+
+    def test_base_without_the_platform_tells_what_it_has(self):
+        base = self.repository("team/multi")
+        put_index(base, "1", [put_image(base, a, [{a: b""}], f"linux/{a}") for a in ("amd64", "arm64")])
+        self.refused("platform-missing", "linux/amd64", "linux/arm64", "linux/s390x", base=f"{base.ref}:1", platforms=["linux/s390x"])
+        put_image(base, "one", [{"a": b""}], "linux/arm64")
+        self.refused("platform-missing", "linux/arm64", base=f"{base.ref}:one", platforms=["linux/amd64"])
+
+    def test_targets_that_contradict(self):
+        for second in (self.ref("out/app:1"), {"ref": self.ref("out/app:1"), "format": "docker"}):
+            status, problem = self.daemon.refused_job({"kind": "build", "base": "scratch", "targets": [self.ref("out/app:1"), second]})
+            self.assertEqual((status, problem["code"], problem["errors"][0]["pointer"].split("/")[:3]),
+                             (400, "invalid-request", ["", "targets", "1"]))
+
+    def test_index_where_an_image_is_asked(self):
+        base = self.repository("team/multi")
+        put_index(base, "1", [put_image(base, a, [{a: b""}], f"linux/{a}") for a in ("amd64", "arm64")])
+        archive = f"docker-archive:{self.daemon.output_root}/index.tar:a:1"
+        self.failed(self.copy("team/multi:1", archive, state="failed"), "manifest-unsupported")
+        self.assertFalse((self.daemon.output_root / "index.tar").exists())
+        answer = self.daemon.image("config", f"{base.ref}:1", platform="linux/s390x")
+        self.assertEqual((answer.status, answer.json()["code"]), (422, "platform-missing"))
+
+    def test_artifact_where_an_image_is_asked(self):
+        repository = self.repository("team/sbom")
+        empty = repository.put_blob(b"{}")
+        blob = repository.put_blob(b"an sbom")
+        repository.put_manifest({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/spdx+json",
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2},
+            "layers": [{"mediaType": "application/spdx+json", "digest": blob, "size": 7}]}, "1")
+        self.refused("manifest-unsupported", "is an artifact", base=f"{repository.ref}:1", config={"user": "1"})
+        self.copy("team/sbom:1", "copied/sbom:1")  # which is no reason not to copy it
+        self.failed(self.copy("team/sbom:1", f"docker-archive:{self.daemon.output_root}/sbom.tar:a:1", state="failed"),
+                    "manifest-unsupported")
+
+    def test_immutable_tag(self):
+        self.registry.reset("harbor", auth="none")
+        base = self.put_base()
+        before = base.digest("1")
+        job = self.build("team/base:1", base=f"{base.ref}:1", config={"user": "1"}, state="failed")
+        error = self.failed(job, "registry-denied") if job["error"]["code"] == "registry-denied" else self.failed(job, "target-exists")
+        self.assertIn("immutable", json.dumps(error))
+        self.assertEqual(base.digest("1"), before)
+
+    def test_repository_that_does_not_exist(self):
+        self.registry.reset("ecr", auth="none", repositories=["team/base"])
+        base = self.put_base()
+        error = self.refused("image-not-found", "out/app", "does not exist", base=f"{base.ref}:1", config={"user": "1"})
+        self.assertEqual((error["upstream"]["status"], error["upstream"]["oci_code"]), (404, "NAME_UNKNOWN"))
+        self.assertIn("before the first push", error["hint"])
+
+    def test_archive_cut_short(self):
+        base = self.put_base(files={"lib": os.urandom(300_000)})
+        for form in ("oci-archive", "docker-archive"):
+            whole = self.daemon.output_root / f"{form}.tar"
+            self.copy("team/base:1", f"{form}:{whole}:a:1" if form == "docker-archive" else f"{form}:{whole}:1")
+            cut = self.daemon.build_root / f"{form}-cut.tar"
+            for size in (whole.stat().st_size // 2, 700, 100, 0):
+                cut.write_bytes(whole.read_bytes()[:size])
+                with self.subTest(form, size=size):
+                    job = self.copy(f"{form}:{cut}", "out/cut:1", state="failed")
+                    self.assertIn(job["error"]["code"], ("registry-protocol", "blob-unknown", "digest-mismatch", "image-not-found",
+                                                         "manifest-unsupported"), job["error"])
+                    self.assertIn(cut.name, job["error"]["detail"])
+                    self.assertNotIn("1", self.registry.store.repository("out/cut").tags)
+        self.assertTrue(base.exists("1"))
+
+    def test_layout_that_others_write_at_the_same_time(self):
+        self.put_base()
+        layout = self.daemon.output_root / "shared"
+        self.copy("team/base:1", f"oci:{layout}:first")
+        jobs = [self.daemon.post_job({"kind": "copy", "source": self.ref("team/base:1"), "targets": [f"oci:{layout}:t{i}"]})["id"]
+                for i in range(5)]
+        for job in jobs:
+            self.assertEqual(self.daemon.wait_job(job)["state"], "succeeded")
+        subprocess.run(["umoci", "tag", "--image", f"{layout}:first", "theirs"], check=True, capture_output=True)
+        self.copy("team/base:1", f"oci:{layout}:last")
+        names = {m["annotations"]["org.opencontainers.image.ref.name"] for m in json.loads((layout / "index.json").read_text())["manifests"]}
+        self.assertEqual(names, {"first", "theirs", "last", *(f"t{i}" for i in range(5))})
+        with open(layout / ".dray.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another writer of ours, in another process
+            job = self.daemon.post_job({"kind": "copy", "source": self.ref("team/base:1"), "targets": [f"oci:{layout}:held"]})["id"]
+            time.sleep(0.3)
+            self.assertEqual(self.daemon.job(job)["state"], "running")
+        self.assertEqual(self.daemon.wait_job(job)["state"], "succeeded")
 
 
 def as_nobody(daemon, spec):

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import pathlib
 import subprocess
 import tarfile
 import unittest
@@ -76,6 +77,38 @@ class LocalJobs(unittest.TestCase):
         self.assertEqual(blobs(out / "source"), blobs(out / "copied"))
         self.assertTrue(job["result"]["refs"][0].endswith("@" + job["result"]["digest"]))
         subprocess.run(["skopeo", "inspect", f"oci:{out}/copied:v2"], check=True, capture_output=True)
+
+    def test_a_failed_job_leaves_no_layout_and_no_archive(self):
+        out = self.daemon.output_root
+        before = sorted(out.iterdir())
+        targets = [f"oci:{out}/none:1", f"oci-archive:{out}/none.tar:1", f"docker-archive:{out}/none-docker.tar:a:1"]
+        for spec in ({"kind": "copy", "source": f"oci:{out}/absent:1"},
+                     {**self.spec("none"), "layers": [{"files": [{"from": f"{self.daemon.build_root}/missing", "to": "/"}]}]}):
+            self.daemon.run_job({**spec, "targets": targets}, state="failed")
+            self.assertEqual(sorted(out.iterdir()), before)
+        (out / "empty").mkdir()
+        self.daemon.run_job({"kind": "copy", "source": f"oci:{out}/absent:1", "targets": [f"oci:{out}/empty:1"]}, state="failed")
+        self.assertEqual(list((out / "empty").iterdir()), [])
+
+    def test_if_exists_of_layouts_and_archives(self):
+        out = self.daemon.output_root
+        self.daemon.run_job(self.spec("source"))
+        self.daemon.run_job({**self.spec("other"), "config": {"user": "7"}})
+        for form in ("oci:{}/exists:1", "oci-archive:{}/exists.tar:1", "docker-archive:{}/exists-docker.tar:a:1"):
+            with self.subTest(form):
+                place = form.format(out)
+                copy = lambda source, how, state: self.daemon.run_job(  # noqa: E731
+                    {"kind": "copy", "source": f"oci:{out}/{source}:1", "targets": [{"ref": place, "if_exists": how}]}, state=state)
+                copy("source", "fail", "succeeded")  # nothing was there
+                file = out / "exists/index.json" if form.startswith("oci:") else pathlib.Path(place.split(":")[1])
+                first = file.read_bytes()
+                for source, how in (("source", "fail"), ("other", "fail"), ("other", "same")):
+                    error = copy(source, how, "failed")["error"]
+                    self.assertEqual(error["code"], "target-exists", (source, how, error))
+                    self.assertEqual(file.read_bytes(), first)
+                copy("source", "same", "succeeded")
+                copy("other", "replace", "succeeded")
+                self.assertNotEqual(file.read_bytes(), first)
 
     def test_events_are_dense_and_end(self):
         job = self.daemon.post_job(self.spec("events"))

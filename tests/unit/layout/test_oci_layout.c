@@ -66,8 +66,19 @@ static void test_create(void **state)
 {
     struct room *room = *state;
     CLEANUP(error_clear) struct error err = ERROR_INIT;
+    struct descriptor none;
+    struct digest digest;
+    AUTO_FREE char *directory = path_in(room, "root/out");
     struct oci_layout *layout = create(room, "root/out", &err);
     assert_non_null(layout);
+    assert_int_equal(oci_layout_resolve(layout, "v", &none, &err), -1); // as if it were there, without an image
+    assert_int_equal(err.code, ERR_IMAGE_NOT_FOUND);
+    error_clear(&err);
+    oci_layout_close(layout);
+    assert_int_equal(access(directory, F_OK), -1); // nothing was written
+
+    layout = create(room, "root/out", &err);
+    put_blob(layout, "hello", &digest);
     oci_layout_close(layout);
     AUTO_FREE char *version = get_file(room, "root/out/oci-layout");
     AUTO_FREE char *index = get_file(room, "root/out/index.json");
@@ -317,6 +328,8 @@ static void test_ambiguous_tag(void **state)
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct descriptor found;
     struct oci_layout *layout = create(room, "root/out", &err);
+    struct digest first;
+    put_blob(layout, "first", &first); // now it is there
     AUTO_FREE char *text = mem_printf("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"a/"
                                       "b\",\"size\":1,\"digest\":\"sha256:%064d\",\"annotations\":"
                                       "{\"org.opencontainers.image.ref.name\":\"v\"}},{\"mediaType\":\"a/"
@@ -354,6 +367,8 @@ static void test_hostile_files(void **state)
     CLEANUP(error_clear) struct error err = ERROR_INIT;
     struct digest out, fifo, in;
     struct oci_layout *layout = create(room, "root/out", &err);
+    struct digest first;
+    put_blob(layout, "first", &first); // now it is there
     put_file(room, "secret", "secret");
     put_file(room, "root/kept", "kept");
     digest_of(&out, DIGEST_SHA256, "secret", 6);
@@ -440,8 +455,10 @@ static void test_sweep(void **state)
     assert_int_equal(sink_write(sink, "hello", 5, &err), 0);
     put_file(room, "root/out/blobs/sha256/.dray-0000000000000000", "left by a crash");
     assert_int_equal(count_entries(room, "root/out/blobs/sha256"), 2);
+    struct digest other;
     struct oci_layout *second = create(room, "root/out", &err);
-    assert_int_equal(count_entries(room, "root/out/blobs/sha256"), 1);
+    put_blob(second, "other", &other);
+    assert_int_equal(count_entries(room, "root/out/blobs/sha256"), 2); // this one, and the one being written
     assert_int_equal(sink_finish(sink, &err), 0);
     sink_close(sink);
     assert_int_equal(oci_layout_blob_size(second, &digest), 5);
