@@ -183,10 +183,11 @@ class Scripted(ScriptedCase):
 
 
 class Holder:
-    """A relay in front of a registry that holds the number-th request to a session: at once, or inside its body."""
+    """A relay in front of a registry that holds the number-th request to a session: at once, or inside its body. Others it cuts."""
 
-    def __init__(self, port, number, inside):
-        self.port, self.left, self.inside = port, number, inside
+    def __init__(self, port, number, inside, cuts):
+        self.port, self.number, self.inside, self.cuts = port, number, inside, cuts
+        self.seen = 0
         self.held = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
@@ -218,8 +219,10 @@ class Holder:
     def forward(self, request, head, server):
         hold = False
         if request.method in ("PATCH", "PUT") and "/blobs/uploads/" in request.path and request.length > MIB:
-            self.left -= 1
-            hold = self.left == 0
+            self.seen += 1
+            hold = self.seen == self.number
+            if self.seen in self.cuts:
+                request.wire.reset()
         if hold and not self.inside:
             self.hold(request)
         server.sendall((head + "\r\n\r\n").encode("latin-1"))
@@ -248,10 +251,10 @@ class Holder:
 
 
 class Real(Case):
-    def killed_at(self, number, inside):
+    def killed_at(self, number, inside, cuts=()):
         """The job ends well after a kill at that request; returns the bytes that each session took, the largest first."""
         with Registry() as registry:
-            holder = Holder(registry.port, number, inside)
+            holder = Holder(registry.port, number, inside, cuts)
             self.addCleanup(holder.stop)
             job = self.copy(holder.address, 6 * MIB, 20 * MIB)
             self.assertTrue(holder.held.wait(60))
@@ -267,8 +270,9 @@ class Real(Case):
             return sorted(holder.sent.values(), reverse=True)
 
     def test_between_chunks_it_resumes(self):
-        sent = self.killed_at(9, False)
-        self.assertEqual(sum(sent), self.bytes)
+        cuts = random.sample(range(1, 9), 3) + random.sample(range(10, 15), 2)
+        sent = self.killed_at(9, False, cuts)
+        self.assertEqual(sum(sent), self.bytes, cuts)
 
     def test_inside_a_chunk_that_blob_begins_again(self):
         sent = self.killed_at(9, True)
