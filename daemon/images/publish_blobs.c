@@ -317,6 +317,23 @@ static char *flight_key(const struct blob_step *self)
     return strbuf_take(&key);
 }
 
+static void wait_for_same_places_only(struct blob_step *self)
+{
+    self->waited = true;
+    free(self->base.flight_key);
+    self->base.flight_key = flight_key(self);
+}
+
+// A repository that gives trouble does not hold up what goes to others.
+static bool blob_parts(struct step *step)
+{
+    struct blob_step *self = (struct blob_step *)step;
+    if (self->waited || !step->flight_key)
+        return false;
+    wait_for_same_places_only(self);
+    return true;
+}
+
 // Another job moved the same blob to the same registries with the same credentials while we waited: to the very same places, or
 // to repositories that it can be mounted from.
 static bool blob_joins(struct step *step, const struct step *other)
@@ -334,9 +351,7 @@ static bool blob_joins(struct step *step, const struct step *other)
     }
     if (same)
         return true;
-    self->waited = true;
-    free(step->flight_key);
-    step->flight_key = flight_key(self);
+    wait_for_same_places_only(self);
     return false;
 }
 
@@ -382,6 +397,7 @@ static const struct step_ops blob_ops = {.run = blob_run,
                                          .done = blob_done,
                                          .joined = blob_joined,
                                          .joins = blob_joins,
+                                         .parts = blob_parts,
                                          .free = blob_free,
                                          .failed = blob_failed};
 

@@ -195,6 +195,8 @@ static bool try_again(struct task *task)
     error_clear(&step->error);
     progress_drop(task);
     list_append(&task->job->tasks, &task->link);
+    if (step->ops->parts && step->ops->parts(step))
+        scheduler_flight_failed(engine->scheduler, task);
     scheduler_delay(engine->scheduler, &task->job->group, task, delay_ms);
     return true;
 }

@@ -28,6 +28,9 @@ struct step_ops {
     // Loop, before joined: false if what the other one did only helps, and this step runs after all. It may
     // be changed here, its flight_key too. NULL: true.
     bool (*joins)(struct step *step, const struct step *other);
+    // Loop, after a failed run, before the wait for the next one: true if those that wait for this step need
+    // not wait that long, too; its flight_key may be changed here. NULL: they wait.
+    bool (*parts)(struct step *step);
     // Loop, always last.
     void (*free)(struct step *step);
     // Loop, after the last failed run: 0 if the plan goes on without this step's result (one item of a batch,

@@ -159,6 +159,20 @@ class Counts(unittest.TestCase):
         self.assertLess(self.target.received(), 2 * 200_000 + 10_000)
         self.assertEqual(at_target.count("upload-put"), 4)
 
+    def test_a_repository_that_gives_trouble_holds_up_nobody(self):
+        self.daemon.arguments += ["--set", "network.retry_base_ms=600000", "--set", "network.retry_max_ms=600000"]
+        self.daemon.start()
+        self.source.store.add_image("team/base", "1", layers=1, size=200_000)
+        self.target.fault("upload-put", "status-500")
+        specs = [{"kind": "copy", "source": f"{self.source.address}/team/base:1",
+                  "targets": [f"{self.target.address}/{name}/app:1"]} for name in "abc"]
+        first = self.daemon.post_job(specs[0])["id"]
+        next(event for event in self.daemon.events(first) if event["type"] == "retry")  # it waits for ten minutes now
+        self.run_all(specs[1:])
+        self.assertEqual(self.daemon.job(first)["state"], "running")
+        self.daemon.request("POST", f"/v1/jobs/{first}/cancel")
+        self.daemon.wait_job(first)
+
     def test_a_mount_from_a_neighbour_that_fails(self):
         self.target.reset(mount=403)
         self.daemon.start()

@@ -118,6 +118,7 @@ struct fake_step {
     bool deaf; // does not look at the cancel flag
     bool done_fails;
     bool only_helps;
+    bool parts;
     bool dispensable; // the plan goes on without it
     bool no_join;
     int64_t moves; // bytes it reports
@@ -230,6 +231,11 @@ static inline bool fake_joins(struct step *step, const struct step *other)
     return false;
 }
 
+static inline bool fake_parts(struct step *step)
+{
+    return container_of(step, struct fake_step, step)->parts;
+}
+
 static inline int fake_failed(struct step *step, struct job *job, const struct error *err)
 {
     struct fake_step *fake = container_of(step, struct fake_step, step);
@@ -250,7 +256,7 @@ static inline void fake_step_free(struct step *step)
 }
 
 static const struct step_ops fake_step_ops = {
-    .run = fake_run, .done = fake_done, .joined = fake_joined, .joins = fake_joins, .free = fake_step_free,
+    .run = fake_run, .done = fake_done, .joined = fake_joined, .joins = fake_joins, .parts = fake_parts, .free = fake_step_free,
     .failed = fake_failed};
 static const struct step_ops fake_alone_ops = {.run = fake_run, .done = fake_done, .free = fake_step_free};
 
@@ -267,6 +273,7 @@ static inline struct fake_step *fake_step_new(const json_t *spec)
     fake->hold = json_get_bool(spec, "hold", false);
     fake->deaf = json_get_bool(spec, "deaf", false);
     fake->dispensable = json_get_bool(spec, "dispensable", false);
+    fake->parts = json_get_bool(spec, "parts", false);
     fake->only_helps = json_get_bool(spec, "only_helps", false);
     fake->done_fails = json_get_bool(spec, "done_fails", false);
     fake->moves = json_get_int(spec, "moves", 0);

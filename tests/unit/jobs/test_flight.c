@@ -163,6 +163,34 @@ static bool long_retry(void *arg, int attempt, const struct error *err, int64_t 
     return true;
 }
 
+// … unless it lets them go on.
+static void test_leader_parts_while_it_waits(void **state)
+{
+    struct hall h;
+    char ids[3][32];
+    (void)state;
+    hall_init(&h);
+    h.options.retry = long_retry;
+    hall_open(&h);
+    SUBMIT(&h, ids[0],
+           "{\"steps\":[{\"name\":\"a\",\"key\":\"k\",\"hold\":true,\"fail\":\"registry-unreachable\","
+           "\"parts\":true}]}");
+    hall_until_ran(&h, "a", 1);
+    for (int i = 1; i < 3; i++) {
+        SUBMIT(&h, ids[i], "{\"steps\":[{\"name\":\"b\",\"key\":\"k\"}]}");
+        wait_running(&h, ids[i]);
+    }
+    assert_int_equal(board_ran("b"), 0);
+    board_release(NULL);
+    for (int i = 1; i < 3; i++)
+        hall_expect(&h, ids[i], "succeeded", NULL);
+    assert_int_equal(board_ran("a"), 1);
+    assert_int_equal(board_ran("b"), 1);
+    hall_cancel(&h, ids[0]);
+    hall_expect(&h, ids[0], "cancelled", "cancelled");
+    hall_end(&h);
+}
+
 static void test_leader_is_cancelled_while_it_waits(void **state)
 {
     struct hall h;
@@ -277,4 +305,5 @@ HALL_MAIN(cmocka_unit_test(test_one_runs_the_others_join), cmocka_unit_test(test
           cmocka_unit_test(test_leader_is_cancelled_while_it_waits),
           cmocka_unit_test(test_waiter_is_cancelled), cmocka_unit_test(test_without_joined),
           cmocka_unit_test(test_only_helped),
+          cmocka_unit_test(test_leader_parts_while_it_waits),
           cmocka_unit_test(test_waiters_hold_no_worker))
