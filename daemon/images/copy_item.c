@@ -288,8 +288,7 @@ static int seal(struct copy_item *item, struct error *err)
     if (manifest_tree_seal(&item->tree, &item->root, &item->targets, &manifests, &count, roots, err))
         return -1;
     publish_plan(item->publish, NULL, false);
-    if (publish_seal(item->publish, manifests, count, roots, json_pack("{s:s}", "source", item->pin), err))
-        return -1;
+    publish_seal(item->publish, manifests, count, roots, json_pack("{s:s}", "source", item->pin));
     add_tags(item, manifests, count);
     return 0;
 }
@@ -352,7 +351,7 @@ int copy_item_advance(struct copy_item *item, struct error *err)
     bool read = !item->open && item->tree.count;
     if (!item->sealed && read && !ask_referrers(item) && seal(item, err))
         return item_failed(item, err);
-    return publish_advance(item->publish, err);
+    return publish_advance(item->publish, err) ? item_failed(item, err) : 0;
 }
 
 bool copy_item_done(const struct copy_item *item)

@@ -304,7 +304,8 @@ static int seal(struct index_plan *plan, struct error *err)
     if (manifest_tree_seal(&plan->tree, &root, &plan->spec.targets, &manifests, &n_manifests, roots, err))
         return -1;
     publish_plan(plan->publish, NULL, false);
-    return publish_seal(plan->publish, manifests, n_manifests, roots, NULL, err);
+    publish_seal(plan->publish, manifests, n_manifests, roots, NULL);
+    return 0;
 }
 
 // --- life --------------------------------------------------------------------------------------------------------------

@@ -333,8 +333,12 @@ static void note_layers(struct publish *p)
             json_array_append_new(p->layers, layer_result(p, p->blobs[i]));
 }
 
+// Once it is known what was made and what the targets hold; whichever came last.
 static int check_if_exists(struct publish *p, struct error *err)
 {
+    if (!p->sealed || p->compared)
+        return 0;
+    p->compared = true;
     for (size_t t = 0; t < p->targets->count; t++) {
         const struct destination *d = &p->destinations[p->destination_of_target[t]];
         bool by_config = p->targets->items[t].where.kind == LOCATION_DOCKER_ARCHIVE;
@@ -353,15 +357,14 @@ static int check_if_exists(struct publish *p, struct error *err)
     return 0;
 }
 
-int publish_seal(struct publish *p, struct manifest *manifests, size_t count, const size_t *root_of_target,
-                 json_t *inputs, struct error *err)
+void publish_seal(struct publish *p, struct manifest *manifests, size_t count, const size_t *root_of_target,
+                  json_t *inputs)
 {
     p->manifests = manifests;
     p->n_manifests = count;
     memcpy(p->root_of_target, root_of_target, p->targets->count * sizeof(*root_of_target));
     p->inputs = inputs;
     p->sealed = true;
-    return check_if_exists(p, err);
 }
 
 static bool manifests_done(const struct publish *p)
@@ -440,7 +443,6 @@ static void survey(struct publish *p)
 
 int publish_advance(struct publish *p, struct error *err)
 {
-    (void)err;
     if (p->dry_run) {
         survey(p);
         return 0;
@@ -448,6 +450,8 @@ int publish_advance(struct publish *p, struct error *err)
     if (p->phase == PHASE_OPEN && p->started && all_ready(p))
         p->phase = PHASE_BLOBS;
     if (p->phase == PHASE_BLOBS) {
+        if (check_if_exists(p, err))
+            return -1;
         submit_blobs(p);
         if (!p->sealed || is_looking(p) || p->open_steps || !publish_blobs_done(p))
             return 0;

@@ -61,8 +61,8 @@ void publish_add_blob(struct publish *publish, struct publish_blob *blob);
 void publish_plan(struct publish *publish, json_t *others, bool estimated);
 // The manifests, children before parents, and for each target the number of its root. Takes the manifests over.
 // base: what a later attempt should know of the inputs (journalled with the tags), or NULL; takes the reference.
-int publish_seal(struct publish *publish, struct manifest *manifests, size_t count, const size_t *root_of_target,
-                 json_t *inputs, struct error *err);
+void publish_seal(struct publish *publish, struct manifest *manifests, size_t count, const size_t *root_of_target,
+                  json_t *inputs);
 // One more tag at every destination, of a manifest among those that were sealed: what refers to an image by a tag made of its
 // digest goes along in this way. After publish_seal.
 void publish_add_tag(struct publish *publish, const char *tag, size_t manifest);

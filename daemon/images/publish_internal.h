@@ -47,6 +47,7 @@ struct publish {
     struct credential_set *auth;
     char identity[17];       // whose knowledge of blob locations counts
     bool look_first, force, dry_run, started, planned, sealed;
+    bool compared; // with what the targets hold, as if_exists asks
     void (*item_failed)(void *arg, const struct error *err);
     void *item_arg;
     struct extra_tag *extra;

@@ -378,6 +378,19 @@ class Images(JobCase):
         self.assertIn("immutable", json.dumps(error))
         self.assertEqual(base.digest("1"), before)
 
+    def test_target_that_holds_something_else_and_answers_late(self):
+        self.put_base()
+        base = f"oci:{self.daemon.output_root}/late:1"  # another place, which does not wait for this registry
+        self.copy("team/base:1", base)
+        put_image(self.repository("out/app"), "1", [{"theirs": b""}])
+        before = self.repository("out/app").digest("1")
+        for kind in ("build", "copy"):
+            self.registry.fault("manifest-head", "status-503")  # asked again when the image is made already
+            spec = {"base": base} if kind == "build" else {"source": base}
+            job = self.daemon.run_job({"kind": kind, **spec, "targets": [{"ref": self.ref("out/app:1"), "if_exists": "same"}]}, state="failed")
+            self.assertIn(before, self.failed(job, "target-exists")["detail"])
+            self.assertEqual(self.repository("out/app").digest("1"), before)
+
     def test_repository_that_does_not_exist(self):
         self.registry.reset("ecr", auth="none", repositories=["team/base"])
         base = self.put_base()
