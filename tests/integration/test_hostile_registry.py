@@ -2,6 +2,7 @@
 """A registry that sends what no registry should: every answer ends in a clear problem, and costs the daemon at most two seconds
 of processor time and 64 MiB of its own memory."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -116,12 +117,20 @@ def endless(first=b"", block=b" " * 65536, headers=()):
 
 
 class Hostile(unittest.TestCase):
-    """Each test has a daemon of its own, whose whole life counts."""
+    FRESH = False  # a daemon for each test: what is left of one large thing is not to count for the next
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.FRESH:
+            cls.daemon = cls.enterClassContext(Daemon(settings=QUICK))
 
     def setUp(self):
         self.registry = Registry()
         self.addCleanup(self.registry.stop)
-        self.daemon = self.enterContext(Daemon(settings=QUICK))
+        if self.FRESH:
+            self.daemon = self.enterContext(Daemon(settings=QUICK))
+        with contextlib.suppress(OSError):  # the peak begins anew, as proc(5) has it; without the right to that, it goes on
+            pathlib.Path(f"/proc/{self.daemon.process.pid}/clear_refs").write_text("5")
         self.before_s = self.cpu_s()
         self.registry.on(r"/v2/$", b"{}")
 
@@ -235,7 +244,7 @@ class Documents(Hostile):
         self.copy("too-large", "registry-protocol", "registry-unreachable")
 
     def test_compressed_a_thousandfold(self):
-        bomb = gzip.compress(b" " * (256 * MIB), 9)
+        bomb = gzip.compress(b" " * (64 * MIB), 9)
         self.registry.on("/manifests/1$", (bomb, {"Content-Type": MANIFEST, "Content-Encoding": "gzip"}))
         self.copy("too-large", "registry-protocol")
 
@@ -290,6 +299,8 @@ class Configs(Hostile):
 
 
 class Graphs(Hostile):
+    FRESH = True
+
     def index(self, children, reference=None):
         body = text(mediaType=INDEX, manifests=children)
         self.manifest(body, INDEX, reference or sha256(body))
@@ -346,7 +357,7 @@ class Graphs(Hostile):
 
     def test_large_children(self):
         """Each as large as a manifest may be."""
-        self.index([self.leaf(i, 4 * MIB - 1000) for i in range(40)], "1")
+        self.index([self.leaf(i, 4 * MIB - 1000) for i in range(10)], "1")
         self.copy("too-large")
         self.assertEqual(self.registry.count("/manifests/"), 1)  # what is too much is not even asked for
 
@@ -545,9 +556,12 @@ def zeros(size):
 class Bombs(Hostile):
     """What is small and becomes large: a copy never unpacks; who has to, stops."""
 
+    FRESH = True
+
     @classmethod
     def setUpClass(cls):
-        cls.gigabytes = zeros(1536 * MIB)
+        super().setUpClass()
+        cls.gigabytes = zeros(768 * MIB)
 
     def test_a_copy_unpacks_nothing(self):
         self.image([self.gigabytes])
