@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often a registry is asked, counted at the registry: warm and cold copies, many jobs with one sign-in, one base in many jobs."""
 
-import base64
-import json
 import unittest
 
-from daemon import Daemon
+from daemon import Daemon, login
 from scripted_registry import ScriptedRegistry
 
 JOBS = 100
@@ -17,24 +15,8 @@ def text_layer(number):
     return {"files": [{**SMALL, "text": str(number)}]}
 
 
-def use_helper(daemon, registry):
-    """A credential helper that leaves a line behind each time it runs."""
-    helpers = daemon.directory / "helpers"
-    helpers.mkdir()
-    helper = helpers / "docker-credential-test"
-    helper.write_text(f"#!/bin/sh\necho run >> {daemon.directory}/runs\ncat >/dev/null\n"
-                      f'printf \'{{"Username":"{registry.username}","Secret":"{registry.password}"}}\'\n')
-    helper.chmod(0o755)
-    (daemon.directory / ".docker").mkdir()
-    (daemon.directory / ".docker/config.json").write_text(json.dumps({"credHelpers": {registry.address: "test"}}))
-    daemon.arguments += ["--set", f"credentials.helper_path={helpers}"]
-
-
 def use_config(daemon, *registries):
-    (daemon.directory / ".docker").mkdir()
-    login = base64.b64encode(f"{registries[0].username}:{registries[0].password}".encode()).decode()
-    (daemon.directory / ".docker/config.json").write_text(
-        json.dumps({"auths": {r.address: {"auth": login} for r in registries}}))
+    daemon.docker_config(auths={r.address: login(r.username, r.password) for r in registries})
 
 
 class Counts(unittest.TestCase):
@@ -72,7 +54,7 @@ class Counts(unittest.TestCase):
         for settings in ({}, {"auth": "bearer"}, {"auth": "basic"}):
             with self.subTest(**settings):
                 self.reset(**settings)
-                if settings and not (self.daemon.directory / ".docker").exists():
+                if settings:
                     use_config(self.daemon, self.source, self.target)
                 self.daemon.start()
                 self.source.store.add_image("team/app", "1", layers=10)
@@ -109,7 +91,7 @@ class Counts(unittest.TestCase):
 
     def test_many_jobs_at_a_private_registry_sign_in_once(self):
         self.target.reset(auth="bearer")
-        use_helper(self.daemon, self.target)
+        self.daemon.credential_helper(self.target.address, self.target.username, self.target.password)
         self.daemon.start()
         self.target.store.add_image("team/base", "1", layers=3)
         self.run_all({"kind": "build", "base": f"{self.target.address}/team/base:1", "config": {"env": {"N": str(i)}},

@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from daemon import Daemon
+from daemon import Daemon, login
 from registries import Registry, TlsRegistry, TokenRegistry
 
 SKOPEO = ["skopeo", "--insecure-policy"]
@@ -292,24 +292,14 @@ class SignIn(unittest.TestCase):
 
     def test_docker_config_and_token_server(self):
         with TokenRegistry(users={"u": "p"}) as registry, Daemon(start=False) as daemon:
-            (daemon.directory / ".docker").mkdir()
-            (daemon.directory / ".docker/config.json").write_text(json.dumps(
-                {"auths": {registry.address: {"auth": base64.b64encode(b"u:p").decode()}}}))
+            daemon.docker_config(auths={registry.address: login("u", "p")})
             daemon.start()
             daemon.run_job({"kind": "build", "base": "scratch", "targets": [f"{registry.address}/team/app:1", f"{registry.address}/team/app:2"],
                             "layers": [{"files": [{"type": "file", "to": "/x", "text": "x"}]}]})
 
     def test_credential_helper(self):
         with TokenRegistry(users={"u": "p"}) as registry, Daemon(start=False) as daemon:
-            helpers = daemon.directory / "helpers"
-            helpers.mkdir()
-            helper = helpers / "docker-credential-test"
-            helper.write_text(f"#!/bin/sh\necho run >> {daemon.directory}/runs\ncat >/dev/null\n"
-                              f"printf '{{\"ServerURL\":\"{registry.address}\",\"Username\":\"u\",\"Secret\":\"p\"}}'\n")
-            helper.chmod(0o755)
-            (daemon.directory / ".docker").mkdir()
-            (daemon.directory / ".docker/config.json").write_text(json.dumps({"credHelpers": {registry.address: "test"}}))
-            daemon.arguments += ["--set", f"credentials.helper_path={helpers}"]
+            daemon.credential_helper(registry.address, "u", "p")
             daemon.start()
             ids = [daemon.post_job({"kind": "build", "base": "scratch", "targets": [f"{registry.address}/team/app:{i}"]})["id"]
                    for i in range(20)]

@@ -2,14 +2,13 @@
 """The whole daemon against every family of registries (the profiles of tests/support/scripted_registry.py): build, copy in and
 out, an upload that breaks, lists, referrers, delete. The registry checks its own store and where secrets went afterwards."""
 
-import base64
 import hashlib
 import json
 import ssl
 import tempfile
 import unittest
 
-from daemon import Daemon
+from daemon import Daemon, login
 from registries import TestCa
 from scripted_registry import OCI_INDEX, OCI_MANIFEST, PROFILES, ScriptedRegistry, digest_of
 
@@ -59,14 +58,12 @@ class Profiles(unittest.TestCase):
         self.daemon.start()
 
     def sign_in(self):
-        registry, login = self.registry, {}
+        registry, entry = self.registry, {}
         if registry.auth != "none":
-            login = {"auth": base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()}
+            entry = login(registry.username, registry.password)
         if self.profile == "acr":
-            login = {"auth": base64.b64encode(b"00000000-0000-0000-0000-000000000000:").decode(),
-                     "identitytoken": registry.refresh_token}
-        (self.daemon.directory / ".docker").mkdir()
-        (self.daemon.directory / ".docker/config.json").write_text(json.dumps({"auths": {self.host: login}}))
+            entry = {**login("00000000-0000-0000-0000-000000000000", ""), "identitytoken": registry.refresh_token}
+        self.daemon.docker_config(auths={self.host: entry})
 
     # --- what is looked at
 

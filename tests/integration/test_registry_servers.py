@@ -2,13 +2,12 @@
 """docker-registry as people run it: with a token server, and behind nginx with TLS, client certificates, limits of the body and
 both ways of buffering. What arrives is read back by skopeo, without our help."""
 
-import base64
 import json
 import os
 import subprocess
 import unittest
 
-from daemon import Daemon
+from daemon import Daemon, login
 from registries import TestCa, TlsRegistry, TokenRegistry
 
 MIB = 1 << 20
@@ -24,7 +23,7 @@ def inspect(ref, *options):
 
 
 class Case(unittest.TestCase):
-    def start(self, *sections, login=None, **settings):
+    def start(self, *sections, auths=None, **settings):
         """A daemon with these sections of configuration and these entries under auths of Docker's file."""
         daemon = Daemon(start=False, settings={"network.retry_base_ms": 10, **settings})
         self.addCleanup(daemon.remove)
@@ -32,8 +31,7 @@ class Case(unittest.TestCase):
         conf = daemon.directory / "dray.conf"
         conf.write_text("\n".join(sections))
         daemon.arguments += ["--config", conf]
-        (daemon.directory / ".docker").mkdir()
-        (daemon.directory / ".docker/config.json").write_text(json.dumps({"auths": login or {}}))
+        daemon.docker_config(auths=auths or {})
         return daemon.start()
 
     def failed(self, daemon, spec, code):
@@ -44,10 +42,6 @@ class Case(unittest.TestCase):
 
 def build(ref, **members):
     return {"kind": "build", "base": "scratch", "targets": [ref], "layers": [TEXT_LAYER], **members}
-
-
-def basic(user, password):
-    return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 class Tokens(Case):
@@ -63,7 +57,7 @@ class Tokens(Case):
 
     def test_who_may_what(self):
         registry = self.server()
-        daemon = self.start(login={registry.address: basic("ci", "s3cret")})
+        daemon = self.start(auths={registry.address: login("ci", "s3cret")})
         ref = f"{registry.address}/team/app:1"
         daemon.run_job(build(ref))
         self.assertEqual(len(inspect(ref, "--tls-verify=false", "--creds", "ci:s3cret")["Layers"]), 1)
@@ -79,14 +73,14 @@ class Tokens(Case):
 
     def test_identity_token(self):
         registry = self.server(refresh_tokens={"id3ntity": "ci"}, get=False)
-        daemon = self.start(login={registry.address: {"identitytoken": "id3ntity"}})
+        daemon = self.start(auths={registry.address: {"identitytoken": "id3ntity"}})
         daemon.run_job(build(f"{registry.address}/team/app:1"))
         self.assertEqual({r["method"] for r in registry.tokens.requests}, {"POST"})
         self.assertEqual({r["parameters"]["grant_type"][0] for r in registry.tokens.requests}, {"refresh_token"})
 
     def test_a_token_server_that_is_out_of_order_for_a_moment(self):
         registry = self.server()
-        daemon = self.start(login={registry.address: basic("ci", "s3cret")}, **{"network.retry_count": 10})
+        daemon = self.start(auths={registry.address: login("ci", "s3cret")}, **{"network.retry_count": 10})
         registry.tokens.fail = 503
         job = daemon.post_job(build(f"{registry.address}/team/app:1"))
         for event in daemon.events(job["id"]):
@@ -97,7 +91,7 @@ class Tokens(Case):
 
     def test_many_jobs_ask_once(self):
         registry = self.server()
-        daemon = self.start(login={registry.address: basic("ci", "s3cret")})
+        daemon = self.start(auths={registry.address: login("ci", "s3cret")})
         daemon.run_job(build(f"{registry.address}/team/base:1"))
         registry.tokens.requests.clear()
         ids = [daemon.post_job({"kind": "build", "base": f"{registry.address}/team/base:1", "config": {"user": str(i)},

@@ -8,6 +8,7 @@
 DRAYD names the program. Leaving the block stops it with SIGTERM and fails unless it exits 0 without a sanitizer's report.
 """
 
+import base64
 import contextlib
 import http.client
 import json as jsonlib
@@ -42,6 +43,11 @@ def run_drayd(*arguments, more=None):
     with tempfile.TemporaryDirectory() as home:
         return subprocess.run([drayd(), *map(str, arguments)], env=environment(home, more), capture_output=True,
                               text=True, timeout=60, check=False)
+
+
+def login(username, password):
+    """An entry of `auths` in Docker's file."""
+    return {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
 
 
 def free_port():
@@ -152,6 +158,22 @@ class Daemon:
         with open(os.open(token_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
             out.write(self.token + "\n")
         self.arguments += ["--listen", f"tcp:{self.address}", "--token-file", token_file]
+
+    def docker_config(self, **members):
+        """Writes ~/.docker/config.json."""
+        (self.directory / ".docker").mkdir(exist_ok=True)
+        (self.directory / ".docker/config.json").write_text(jsonlib.dumps(members))
+
+    def credential_helper(self, registry, username, password):
+        """A helper for one registry, to be called before the start. Each run leaves a line in the file `runs`."""
+        helpers = self.directory / "helpers"
+        helpers.mkdir()
+        helper = helpers / "docker-credential-test"
+        answer = jsonlib.dumps({"ServerURL": registry, "Username": username, "Secret": password})
+        helper.write_text(f"#!/bin/sh\necho run >> {self.directory}/runs\ncat >/dev/null\nprintf %s '{answer}'\n")
+        helper.chmod(0o755)
+        self.docker_config(credHelpers={registry: "test"})
+        self.arguments += ["--set", f"credentials.helper_path={helpers}"]
 
     # -- life ---------------------------------------------------------------------------------------------------
 
