@@ -34,24 +34,43 @@ struct committer {
     struct error failure; // of the last commit that failed
 };
 
-// Reads all that recovery reads, so that damage shows now and not in the middle of it.
-static const char probe[] =
-    "SELECT total(length(j.id) + length(j.kind) + length(j.state) + length(j.labels) +"
-    " length(j.extra) + length(j.error) + length(j.result) + length(j.checkpoint) +"
-    " length(s.spec) + length(hex(x.bytes)) + " JOB_ROW_EVENTS_SEQ ")"
-    " + (SELECT last_cursor FROM totals)"
-    " FROM jobs j JOIN specs s ON s.n = j.n LEFT JOIN sealed x ON x.n = j.n"
-    " WHERE j.terminal = 0";
+// Reads all that recovery reads, so that damage shows now and not in the middle of it: what cannot be read, and
+// jobs that are not what was written. Sealed texts have a checksum of their own.
+static int probe(struct database *db, bool *ret_damaged, struct error *err)
+{
+    int64_t cursor;
+    struct statement *statement = database_statement(
+        db,
+        "SELECT " JOB_ROW_COLUMNS ", x.bytes FROM jobs j LEFT JOIN specs s ON s.n = j.n"
+                                  " LEFT JOIN sealed x ON x.n = j.n WHERE j.terminal = 0",
+        err);
+    int row = statement ? 1 : -1;
+    while (row > 0 && (row = statement_next(statement, err)) > 0) {
+        struct store_job job;
+        job_row_read(statement, &job);
+        statement_column_bytes(statement, JOB_ROW_SEALED, &job.sealed_len);
+        if (job_row_intact(statement, &job))
+            continue;
+        statement_end(statement);
+        *ret_damaged = true;
+        return error_set(err, ERR_INTERNAL, "a job in it is not what was written");
+    }
+    if (row == 0)
+        row = database_number(db, "SELECT last_cursor FROM totals", 0, &cursor, err);
+    if (row < 0)
+        *ret_damaged = database_damaged(db);
+    return row;
+}
 
 static struct database *open_database(const char *path, bool *ret_damaged, struct error *err)
 {
-    int64_t ignored;
     struct database *db = database_open(path, DATABASE_WRITE, ret_damaged, err);
     if (!db)
         return NULL;
-    if (schema_migrate(db, err) == 0 && database_number(db, probe, 0, &ignored, err) == 0)
+    int result = schema_migrate(db, err);
+    *ret_damaged = result < 0 && database_damaged(db);
+    if (result == 0 && probe(db, ret_damaged, err) == 0)
         return db;
-    *ret_damaged = database_damaged(db);
     database_close(db);
     return NULL;
 }
@@ -79,8 +98,14 @@ static struct database *replace_database(const char *path, struct error *err)
     log_error("store: %s cannot be read (%s); it was set aside as %s", path, err->detail, aside);
     error_clear(err);
     struct database *db = open_database(path, &ignored, err);
-    if (db)
-        log_error("store: %lld jobs were saved from %s", (long long)salvage_jobs(db, aside), aside);
+    if (!db)
+        return NULL;
+    int64_t lost, saved = salvage_jobs(db, aside, &lost);
+    if (lost < 0)
+        log_error("store: %lld jobs were saved from %s; how many were lost cannot be told", (long long)saved, aside);
+    else
+        log_error("store: %lld jobs were saved from %s, %lld could not be read and are lost", (long long)saved,
+                  aside, (long long)lost);
     return db;
 }
 

@@ -3,8 +3,11 @@
 
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "base/str.h"
+
+enum { STATE_SUM = 16, SPEC_SUM = 17 }; // columns
 
 static size_t text_size(const char *text)
 {
@@ -63,6 +66,71 @@ void job_row_read(struct statement *statement, struct store_job *ret)
     };
 }
 
+// Each part ends in a byte that is in no text, so that parts cannot be taken for each other.
+static void add_text(struct hasher *hasher, const char *text)
+{
+    hasher_update(hasher, text ? text : "", text ? strlen(text) : 0);
+    hasher_update(hasher, text ? "\xff" : "\xfe", 1);
+}
+
+static void add_int(struct hasher *hasher, int64_t value)
+{
+    hasher_update(hasher, &value, sizeof value);
+}
+
+static char *sum_of(struct hasher *hasher)
+{
+    struct digest digest;
+    hasher_finish(hasher, &digest);
+    hasher_free(hasher);
+    return mem_strdup(digest_hex(&digest));
+}
+
+char *job_row_state_sum(const struct store_job *job)
+{
+    struct hasher *hasher = hasher_new(DIGEST_SHA256);
+    const char *texts[] = {job->id, job->kind, job->state, job->result, job->error, job->checkpoint};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        add_text(hasher, texts[i]);
+    add_int(hasher, job->attempt);
+    add_int(hasher, job->priority);
+    add_int(hasher, job->started_ms);
+    add_int(hasher, job->finished_ms);
+    return sum_of(hasher);
+}
+
+static const char *spec_of(const struct store_job *job)
+{
+    return job->spec ? job->spec : "null";
+}
+
+// Of what never changes.
+static char *spec_sum(const struct store_job *job)
+{
+    struct hasher *hasher = hasher_new(DIGEST_SHA256);
+    add_text(hasher, job->id);
+    add_text(hasher, spec_of(job));
+    add_text(hasher, job->labels);
+    add_text(hasher, job->extra);
+    add_int(hasher, job->uid);
+    add_int(hasher, job->created_ms);
+    return sum_of(hasher);
+}
+
+// NULL is what a row without its end reads as.
+static bool sum_fits(const char *stored, const char *made)
+{
+    return stored && (*stored == '\0' || str_equal(stored, made));
+}
+
+bool job_row_intact(struct statement *statement, const struct store_job *job)
+{
+    AUTO_FREE char *state = job_row_state_sum(job);
+    AUTO_FREE char *spec = spec_sum(job);
+    return sum_fits(statement_column_text(statement, STATE_SUM), state) &&
+           sum_fits(statement_column_text(statement, SPEC_SUM), spec);
+}
+
 bool job_row_terminal(const char *state)
 {
     return str_equal(state, "succeeded") || str_equal(state, "failed") || str_equal(state, "cancelled");
@@ -73,11 +141,12 @@ static int insert_row(struct database *db, const struct store_job *job, struct e
     struct statement *statement = database_statement(db,
                                                      "INSERT INTO jobs (id, kind, state, terminal, attempt, "
                                                      "priority, created_ms, started_ms, finished_ms, uid,"
-                                                     " last_seq, labels, extra, result, error, checkpoint)"
-                                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                                                     " last_seq, labels, extra, result, error, checkpoint, sum)"
+                                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                                                      err);
     if (!statement)
         return -1;
+    AUTO_FREE char *sum = job_row_state_sum(job);
     statement_text(statement, job->id);
     statement_text(statement, job->kind);
     statement_text(statement, job->state);
@@ -94,16 +163,19 @@ static int insert_row(struct database *db, const struct store_job *job, struct e
     statement_text(statement, job->result);
     statement_text(statement, job->error);
     statement_text(statement, job->checkpoint);
+    statement_text(statement, sum);
     return statement_run(statement, err);
 }
 
-static int insert_spec(struct database *db, const char *spec, struct error *err)
+static int insert_spec(struct database *db, const struct store_job *job, struct error *err)
 {
     struct statement *statement =
-        database_statement(db, "INSERT INTO specs (n, spec) VALUES (last_insert_rowid(), ?)", err);
+        database_statement(db, "INSERT INTO specs (n, spec, sum) VALUES (last_insert_rowid(), ?, ?)", err);
     if (!statement)
         return -1;
-    statement_text(statement, spec ? spec : "null");
+    AUTO_FREE char *sum = spec_sum(job);
+    statement_text(statement, spec_of(job));
+    statement_text(statement, sum);
     return statement_run(statement, err);
 }
 
@@ -120,7 +192,7 @@ static int insert_sealed(struct database *db, const struct store_job *job, struc
 
 int job_row_insert(struct database *db, const struct store_job *job, struct error *err)
 {
-    if (insert_row(db, job, err) < 0 || insert_spec(db, job->spec, err) < 0)
+    if (insert_row(db, job, err) < 0 || insert_spec(db, job, err) < 0)
         return -1;
     return job->sealed ? insert_sealed(db, job, err) : 0;
 }

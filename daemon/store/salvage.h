@@ -6,6 +6,7 @@
 
 #include "store/database.h"
 
-// Jobs with their specs, sealed texts, keys and events; whatever cannot be read is left behind. Returns how
-// many jobs were saved; 0 too if the damaged file has another schema version.
-int64_t salvage_jobs(struct database *db, const char *damaged_path);
+// Jobs with their specs, sealed texts, keys and events; whatever cannot be read, or is not what was written, is
+// left behind. Returns how many jobs were saved; 0 too if the damaged file has another schema version. *ret_lost:
+// how many were not, by what is left of the indexes; -1: nothing is left of them.
+int64_t salvage_jobs(struct database *db, const char *damaged_path, int64_t *ret_lost);

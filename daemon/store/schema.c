@@ -46,6 +46,11 @@ static const char *const migrations[] = {
     "    last_cursor = max(last_cursor, NEW.cursor) WHERE id = 1; END;"
     "CREATE TRIGGER events_removed AFTER DELETE ON events BEGIN"
     "  UPDATE totals SET event_bytes = event_bytes - length(CAST(OLD.text AS BLOB)) WHERE id = 1; END;",
+    // 2: checksums, see job_row_intact
+    "ALTER TABLE jobs ADD COLUMN sum TEXT;"
+    "ALTER TABLE specs ADD COLUMN sum TEXT;"
+    "UPDATE jobs SET sum = '';"
+    "UPDATE specs SET sum = '';",
 };
 
 int schema_version(void)

@@ -96,10 +96,11 @@ static int update_row(struct database *db, const struct store_job *job, struct e
         database_statement(db,
                            "UPDATE jobs SET kind = ?, state = ?, terminal = ?, attempt = ?, priority = ?, "
                            "started_ms = ?, finished_ms = ?,"
-                           " last_seq = ?, result = ?, error = ?, checkpoint = ? WHERE id = ?",
+                           " last_seq = ?, result = ?, error = ?, checkpoint = ?, sum = ? WHERE id = ?",
                            err);
     if (!statement)
         return -1;
+    AUTO_FREE char *sum = job_row_state_sum(job);
     statement_text(statement, job->kind);
     statement_text(statement, job->state);
     statement_int(statement, job_row_terminal(job->state));
@@ -111,6 +112,7 @@ static int update_row(struct database *db, const struct store_job *job, struct e
     statement_text(statement, job->result);
     statement_text(statement, job->error);
     statement_text(statement, job->checkpoint);
+    statement_text(statement, sum);
     statement_text(statement, job->id);
     if (statement_run(statement, err) < 0)
         return -1;
