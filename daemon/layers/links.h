@@ -12,5 +12,6 @@ struct links;
 
 struct links *links_new(void);
 void links_free(struct links *links); // NULL is fine
-// The path under which this file came before (borrowed), or NULL: then it is remembered under `path`.
+// The path under which this file came before (borrowed, until the next call), or NULL: then it is remembered
+// under `path`.
 const char *links_meet(struct links *links, const void *source, uint64_t dev, uint64_t ino, const char *path);

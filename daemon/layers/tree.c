@@ -9,13 +9,17 @@
 
 #include "base/mem.h"
 
+// Nodes and all that tree_alloc gives out lie one behind the other in chunks: a tar may have a million
+// members.
+enum { CHUNK_BYTES = 64 << 10, CHUNK_ALIGNMENT = 8 };
+
 struct chunk {
     struct chunk *next;
+    char bytes[];
 };
 
 struct tree {
     struct tree_node *root;
-    struct tree_node *made;
     struct tree_slot {
         const struct tree_node *parent;
         struct tree_node *node;
@@ -23,6 +27,8 @@ struct tree {
     size_t n_slots; // a power of two
     size_t n_nodes;
     struct chunk *chunks;
+    char *room; // in the first of them
+    size_t room_bytes;
     uint64_t key[2];
     int spool;
 };
@@ -33,8 +39,7 @@ struct tree *tree_new(void)
     tree->n_slots = 64;
     tree->spool = -1;
     tree->slots = mem_calloc(tree->n_slots, sizeof(*tree->slots));
-    tree->root = mem_calloc(1, sizeof(*tree->root) + 1);
-    tree->made = tree->root;
+    tree->root = tree_alloc(tree, sizeof(*tree->root) + 1);
     if (getrandom(tree->key, sizeof(tree->key), 0) != (ssize_t)sizeof(tree->key))
         tree->key[1] = 0x9e3779b97f4a7c15;
     tree->key[1] |= 1;
@@ -45,10 +50,6 @@ void tree_free(struct tree *tree)
 {
     if (!tree)
         return;
-    for (struct tree_node *node = tree->made, *next; node; node = next) {
-        next = node->next_made;
-        free(node);
-    }
     for (struct chunk *chunk = tree->chunks, *next; chunk; chunk = next) {
         next = chunk->next;
         free(chunk);
@@ -77,12 +78,27 @@ size_t tree_nodes(const struct tree *tree)
     return tree->n_nodes;
 }
 
-void *tree_alloc(struct tree *tree, size_t bytes)
+static char *add_chunk(struct tree *tree, size_t bytes)
 {
     struct chunk *chunk = mem_calloc(1, sizeof(*chunk) + bytes);
     chunk->next = tree->chunks;
     tree->chunks = chunk;
-    return chunk + 1;
+    return chunk->bytes;
+}
+
+void *tree_alloc(struct tree *tree, size_t bytes)
+{
+    bytes = (bytes + CHUNK_ALIGNMENT - 1) & ~(size_t)(CHUNK_ALIGNMENT - 1);
+    if (bytes > CHUNK_BYTES / 8)
+        return add_chunk(tree, bytes);
+    if (bytes > tree->room_bytes) {
+        tree->room = add_chunk(tree, CHUNK_BYTES);
+        tree->room_bytes = CHUNK_BYTES;
+    }
+    char *place = tree->room;
+    tree->room += bytes;
+    tree->room_bytes -= bytes;
+    return place;
 }
 
 // Names may come from a hostile tar: the hash is keyed, so nobody can choose names that collide.
@@ -133,14 +149,12 @@ static struct tree_node *child_of(struct tree *tree, struct tree_node *parent, c
         parent->top = priority;
     if (slot->node)
         return slot->node;
-    struct tree_node *node = mem_calloc(1, sizeof(*node) + len + 1);
+    struct tree_node *node = tree_alloc(tree, sizeof(*node) + len + 1);
     memcpy(node->name, name, len);
     node->next_sibling = parent->first_child;
     parent->first_child = node;
-    node->next_made = tree->made;
-    tree->made = node;
     *slot = (struct tree_slot){.parent = parent, .node = node};
-    if (++tree->n_nodes > tree->n_slots / 2)
+    if (4 * ++tree->n_nodes > 3 * tree->n_slots)
         grow_slots(tree);
     return node;
 }

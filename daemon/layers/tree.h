@@ -27,11 +27,11 @@ enum tree_kind {
 // A member of a tar source; owned by its tree.
 struct tree_member {
     uint32_t mode; // with file type
-    int64_t uid, gid, mtime_s;
     uint32_t major, minor;
+    bool linked; // it stands at several paths: hard links of each other
+    int64_t uid, gid, mtime_s;
     int64_t size;
     int64_t offset; // of the content in the spool
-    bool linked;    // it stands at several paths: hard links of each other
     struct xattrs xattrs;
     char target[]; // of a symlink
 };
@@ -48,9 +48,8 @@ struct tree_op {
 struct tree_node {
     struct tree_node *next_sibling;
     struct tree_node *first_child;
-    struct tree_node *next_made; // all nodes, for freeing
-    struct tree_op *ops;         // highest priority first
-    size_t top;                  // highest priority below this node; only valid if it has children
+    struct tree_op *ops; // highest priority first
+    size_t top;          // highest priority below this node; only valid if it has children
     char name[];
 };
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory of packing a layer has one limit, whatever the size: of one file, or of the number of files.
+"""The memory of packing a layer has one limit, whatever the size: of one file, or of the
+number of files, of members of a tar and of hard links.
 
 DRAY_FULL=1 makes the file 20 GB and the files 200,000.
 """
 
+import io
 import os
 import pathlib
+import tarfile
 import threading
 import unittest
 
@@ -50,10 +53,10 @@ class LayerMemory(unittest.TestCase):
     def setUp(self):
         self.daemon = self.enterContext(Daemon())
 
-    def pack(self, source, compression, name):
+    def pack(self, source, compression, name, **entry):
         with Watch(self.daemon) as watch:
             job = self.daemon.run_job({"kind": "build", "base": "scratch", "targets": [f"oci:{self.daemon.output_root}/{name}:1"],
-                                       "layers": [{"files": [{"from": str(source), "to": "/t"}], "compression": compression}]},
+                                       "layers": [{"files": [{"from": str(source), "to": "/t", **entry}], "compression": compression}]},
                                       timeout=3000)
         layer = job["result"]["layers"][0]
         print(f"{name}, {compression}: {layer['size'] / 1e6:.1f} MB, {watch.cpu_s:.2f} s of CPU, peak RssAnon "
@@ -90,6 +93,23 @@ class LayerMemory(unittest.TestCase):
         split = self.daemon.run_job({"kind": "build", "base": "scratch", "targets": [f"oci:{self.daemon.output_root}/split:1"],
                                      "layers": [{"files": [{"from": str(many), "to": "/t"}], "split": "auto"}]})
         self.assertEqual(len(split["result"]["layers"]), 1)
+
+    def test_many_members_of_a_tar(self):
+        path = self.daemon.build_root / "many.tar"
+        with tarfile.open(path, "w") as out:
+            for i in range(FILES):
+                info = tarfile.TarInfo(f"d{i // 1000}/s{i // 100 % 10}/file-{i:06}.js")
+                info.size = 20
+                out.addfile(info, io.BytesIO(b"x" * 20))
+        self.pack(path, "gzip", "members", type="tar")
+
+    def test_many_hard_links(self):
+        root = self.make_files("linked", FILES)
+        store = self.daemon.build_root / "store"
+        store.mkdir()
+        for number, path in enumerate(root.rglob("*.js")):
+            os.link(path, store / f"{number:06}")
+        self.pack(root, "gzip", "linked")
 
 
 if __name__ == "__main__":
