@@ -18,6 +18,14 @@ static int set_flag(bool *ret, const char *value, char **ret_problem)
     return -1;
 }
 
+static int set_choice(int *ret, const char *value, char **ret_problem)
+{
+    bool flag;
+    int result = set_flag(&flag, value, ret_problem);
+    *ret = flag ? 1 : -1;
+    return result;
+}
+
 static int set_file(char **ret, const char *value, char **ret_problem)
 {
     if (access(value, R_OK)) {
@@ -57,6 +65,8 @@ static int set_member(struct host_settings *host, const char *key, const char *v
         return set_flag(&host->plain_http, value, ret_problem);
     if (str_equal(key, "private_ok"))
         return set_flag(&host->private_ok, value, ret_problem);
+    if (str_equal(key, "early_uploads"))
+        return set_choice(&host->early_uploads, value, ret_problem);
     if (str_equal(key, "ca_file"))
         return set_file(&host->ca_file, value, ret_problem);
     if (str_equal(key, "client_cert"))
@@ -81,7 +91,7 @@ static int set_member(struct host_settings *host, const char *key, const char *v
 static bool is_known(const char *key)
 {
     static const char *const keys[] = {"plain_http", "private_ok", "ca_file", "client_cert", "client_key", "proxy",
-                                       "mirrors", "max_connections", "requests_per_s", "bytes_per_s"};
+                                       "mirrors", "early_uploads", "max_connections", "requests_per_s", "bytes_per_s"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         if (str_equal(keys[i], key))
             return true;

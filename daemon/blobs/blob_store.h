@@ -34,6 +34,9 @@ blob_writer_sink(struct blob_writer *writer); // borrowed; its close does nothin
 // In place of the sink's finish, for content hashed by the producer already (layer_pack): publishes under
 // that digest without hashing twice (with expected NULL), and takes the lease.
 int blob_writer_publish(struct blob_writer *writer, const struct digest *digest, struct error *err);
+// Reads what was written so far, and goes on doing so after the writer has ended; size is INT64_MAX. Safe beside
+// a write. NULL: no descriptor is left.
+struct reader_at *blob_writer_read(const struct blob_writer *writer, struct error *err);
 const struct digest *blob_writer_digest(const struct blob_writer *writer); // after publishing
 int64_t blob_writer_size(const struct blob_writer *writer);
 void blob_writer_free(struct blob_writer *writer); // unpublished: nothing stays behind

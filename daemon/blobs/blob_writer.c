@@ -5,6 +5,7 @@
 // file when the sink is finished, so that a producer that hashes itself (blob_writer_publish) pays for one
 // hash only.
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -200,6 +201,15 @@ int blob_writer_publish(struct blob_writer *writer, const struct digest *digest,
     if (check_size(writer, err) < 0 || check_digest(writer, digest, err) < 0)
         return -1;
     return publish(writer, digest, err);
+}
+
+struct reader_at *blob_writer_read(const struct blob_writer *writer, struct error *err)
+{
+    int fd = fcntl(writer->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        return reader_at_fd(fd, INT64_MAX);
+    error_set_errno(err, errno, "cannot read what is written to %s/tmp", writer->store->files.directory);
+    return NULL;
 }
 
 const struct digest *blob_writer_digest(const struct blob_writer *writer)

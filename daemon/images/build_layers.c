@@ -108,6 +108,8 @@ static void add_work(struct build_plan *plan, size_t v, size_t number)
     work->label = label_of(plan, v, number);
     work->split = layer->split_auto;
     work->made = layer_made;
+    if (!plan->spec.edits.flatten && !plan->spec.edits.recompress)
+        work->registry = publish_only_registry(plan->publish);
     work->plan = plan;
     work->number = number;
     plan->n_begun++;

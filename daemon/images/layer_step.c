@@ -13,15 +13,21 @@
 #include "blobs/blob_graph.h"
 #include "blobs/blob_store.h"
 #include "images/context_file.h"
+#include "images/layer_ahead.h"
 #include "images/layer_memory.h"
+#include "images/upload_journal.h"
 
 struct layer_step {
     struct step base;
     struct layer_work *work;
+    struct upload_entry *upload; // of a layer that may be sent while it is packed, or NULL
 };
 
 static void layer_free(struct step *step)
 {
+    struct upload_entry *upload = ((struct layer_step *)step)->upload;
+    if (upload)
+        upload_journal_release(upload);
     free(step);
 }
 
@@ -55,7 +61,8 @@ static int pack_to(struct layer_work *work, const struct layer_spec *spec, struc
 
 static int pack_run(struct step *step, struct error *err)
 {
-    struct layer_work *work = ((struct layer_step *)step)->work;
+    struct layer_step *self = (struct layer_step *)step;
+    struct layer_work *work = self->work;
     struct blob_writer *writer = blob_store_write(work->context->blobs, NULL, -1, err);
     if (!writer)
         return -1;
@@ -63,11 +70,14 @@ static int pack_run(struct step *step, struct error *err)
                                              "packing"));
     struct layer_memory memory;
     struct layer_spec spec = *work->spec;
+    struct layer_ahead ahead;
     spec.spool_dirfd = work->context->spool_dirfd;
     layer_memory_open(&memory, work->context, &work->caller, &spec);
-    int result = pack_to(work, &spec, blob_writer_sink(writer), step, &work->result, err);
+    layer_ahead_open(&ahead, work->registry, step->side_host ? self->upload : NULL, step, &memory, writer);
+    int result = pack_to(work, &spec, &ahead.sink, step, &work->result, err);
     if (!result)
         result = blob_writer_publish(writer, &work->result.digest, err);
+    layer_ahead_close(&ahead, result < 0);
     if (!result)
         layer_memory_keep(&memory, work->context, &work->result);
     layer_memory_close(&memory);
@@ -137,11 +147,32 @@ static void tell_reuse(const struct layer_work *work, struct job *job)
                                     (json_int_t)made->blocks_reused));
 }
 
+// What publishes the layer finds the session there; what does not want it leaves it to be ended.
+static void hand_over_session(struct layer_step *self)
+{
+    const struct layer_result *made = &self->work->result;
+    struct upload_entry *upload = mem_take(self->upload);
+    if (!upload)
+        return;
+    upload_journal_name(upload, &(struct descriptor){.digest = made->digest, .size = made->size});
+    upload_journal_release(upload);
+}
+
+static void expect_session(struct layer_step *self, struct job *job)
+{
+    const struct layer_work *work = self->work;
+    if (!work->registry || !work->context->uploads)
+        return;
+    self->upload = upload_journal_claim(work->context->uploads, job, work->registry, &(struct descriptor){.size = INT64_MAX});
+    self->base.side_host = mem_strdup(work->registry->where.ref.registry);
+}
+
 static int pack_done(struct step *step, struct job *job, struct error *err)
 {
     struct layer_work *work = ((struct layer_step *)step)->work;
     remember(work);
     tell_reuse(work, job);
+    hand_over_session((struct layer_step *)step);
     return part_made(work, job, err);
 }
 
@@ -199,6 +230,7 @@ static int find_or_pack(struct layer_work *work, struct job *job, struct error *
         return part_made(work, job, err);
     }
     struct layer_step *pack = make_step(work, &pack_ops, "pack");
+    expect_session(pack, job);
     pack->base.flight_key = work->stable ? mem_printf("pack %s", work->fingerprint.text) : NULL;
     job_submit_step(job, &pack->base);
     return 0;
@@ -222,6 +254,7 @@ static void part_in_two(struct layer_work *work)
     upper->label = mem_printf("%s/application", work->label);
     upper->plan = work->plan;
     upper->lower = work;
+    upper->registry = work->registry;
     set_part(upper, work->spec, &work->survey, LAYER_APPLICATION);
     set_part(work, work->spec, &work->survey, LAYER_DEPENDENCIES);
     work->open_parts = 2;

@@ -27,13 +27,14 @@ struct layer_work {
     struct layer_work *upper;      // of a split layer: the application, above this one; owned. Else NULL
     struct layer_work *lower;      // the inverse
     size_t open_parts;
+    const struct endpoint *registry; // where the layer goes, if it may go there while it is packed; borrowed, or NULL
     int (*made)(struct layer_work *work, struct job *job, struct error *err); // loop, at the end
     void *plan;
     size_t number;
 };
 
 // spec: borrowed, as lower: the specs of the new layers below this one. base: what is known of the image below all of them,
-// or NULL. Then the plan fills context, label, split, made, plan, number.
+// or NULL. Then the plan fills context, label, split, made, plan, number, registry.
 void layer_work_init(struct layer_work *work, const struct layer_spec *spec, const struct layer_below *base,
                      const struct layer_spec *const *lower, size_t n_lower);
 // Submits the first step. work stays the plan's and must outlive the job's steps.

@@ -175,6 +175,12 @@ size_t publish_places(struct publish *p, struct endpoint **places, size_t max)
     return count;
 }
 
+const struct endpoint *publish_only_registry(const struct publish *p)
+{
+    bool only = p->n_destinations == 1 && !p->dry_run && endpoint_is_registry(&p->destinations[0].endpoint);
+    return only ? &p->destinations[0].endpoint : NULL;
+}
+
 static void drop_blob(struct publish *p, struct publish_blob *what)
 {
     if (what->cached)

@@ -54,6 +54,9 @@ void publish_start(struct publish *publish);
 // Are all destinations open? Then places are the endpoints of the destinations, borrowed; returns their number.
 bool publish_ready(const struct publish *publish);
 size_t publish_places(struct publish *publish, struct endpoint **places, size_t max);
+// The one registry that everything goes to; NULL if there are several destinations, or another kind of one. Borrowed: lives
+// as long as this.
+const struct endpoint *publish_only_registry(const struct publish *publish);
 // Takes over the members; a digest that was added before is dropped. Moves at once if it may.
 void publish_add_blob(struct publish *publish, struct publish_blob *blob);
 // job.plan with what is known now, after `others` (an array of its entries, taken over, or NULL): blobs that are yet to be

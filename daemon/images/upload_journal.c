@@ -105,6 +105,7 @@ static int read_entry(struct upload_entry *entry, const json_t *value, struct er
     const char *job = json_get_string(value, "job"), *host = json_get_string(value, "host"),
                *repository = json_get_string(value, "repository"), *digest = json_get_string(value, "digest"),
                *session = json_get_string(value, "session");
+    bool named = digest && *digest;
     if (!job || !id_valid(job) || !host || !repository || !digest || !session)
         return error_set(err, ERR_INTERNAL, "it is damaged");
     memcpy(entry->job, job, sizeof(entry->job));
@@ -112,7 +113,7 @@ static int read_entry(struct upload_entry *entry, const json_t *value, struct er
     entry->repository = mem_strdup(repository);
     entry->size = json_get_int(value, "size", 0);
     entry->session = secret_new(session);
-    return digest_parse(&entry->digest, digest, err);
+    return named ? digest_parse(&entry->digest, digest, err) : 0;
 }
 
 static struct secret *open_fact(const struct upload_journal *journal, const char *key, const char *value, struct error *err)
@@ -201,7 +202,7 @@ static struct upload_entry *find_idle(const struct upload_journal *journal, cons
 struct upload_entry *upload_journal_claim(struct upload_journal *journal, const struct job *job,
                                           const struct endpoint *endpoint, const struct descriptor *blob)
 {
-    struct upload_entry *entry = find_idle(journal, job, endpoint, blob);
+    struct upload_entry *entry = digest_known(&blob->digest) ? find_idle(journal, job, endpoint, blob) : NULL;
     if (!entry) {
         entry = entry_new(journal);
         id_new(entry->id);
@@ -216,6 +217,13 @@ struct upload_entry *upload_journal_claim(struct upload_journal *journal, const 
     list_remove(&entry->link);
     list_append(&journal->claimed, &entry->link);
     return entry;
+}
+
+void upload_journal_name(struct upload_entry *entry, const struct descriptor *blob)
+{
+    entry->digest = blob->digest;
+    entry->size = blob->size;
+    save(entry);
 }
 
 void upload_journal_release(struct upload_entry *entry)

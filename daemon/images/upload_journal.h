@@ -36,6 +36,9 @@ void upload_journal_free(struct upload_journal *journal); // NULL is fine
 struct upload_entry;
 struct upload_entry *upload_journal_claim(struct upload_journal *journal, const struct job *job,
                                           const struct endpoint *endpoint, const struct descriptor *blob);
+// A place that was claimed for a blob without a digest yet (and with the largest size that it can have): this is the one. One
+// that never gets a name is ended with its job.
+void upload_journal_name(struct upload_entry *entry, const struct descriptor *blob);
 // The step has ended; a session that is noted waits for the job's next attempt, or for its end.
 void upload_journal_release(struct upload_entry *entry);
 // Worker that runs the step: blob_push_target.session. Caller frees; NULL: none.

@@ -106,7 +106,15 @@ static void leave_unused(struct gate *gate, const struct step *step, int count, 
         gate->governor.leave(gate->governor.arg, step->hosts[i], now, &unused);
 }
 
-bool gate_enter(struct gate *gate, const struct step *step, const char **ret_closed, int64_t *ret_retry_at_ms)
+// Nothing waits for a host on the side.
+static void enter_side(struct gate *gate, struct step *step, int64_t now)
+{
+    int64_t ignored = 0;
+    if (step->side_host && !gate->governor.enter(gate->governor.arg, step->side_host, now, &ignored))
+        free(mem_take(step->side_host));
+}
+
+bool gate_enter(struct gate *gate, struct step *step, const char **ret_closed, int64_t *ret_retry_at_ms)
 {
     if (!gate->governor.enter)
         return true;
@@ -122,6 +130,7 @@ bool gate_enter(struct gate *gate, const struct step *step, const char **ret_clo
     }
     for (int i = 0; i < n; i++)
         wake_one(gate, step->hosts[i]);
+    enter_side(gate, step, now);
     return true;
 }
 
@@ -144,6 +153,10 @@ void gate_leave(struct gate *gate, const struct step *step, const struct error *
         gate->governor.leave(gate->governor.arg, host, now, concerns(step, host, err) ? err : &nothing);
         wake_one(gate, host);
     }
+    if (!step->side_host)
+        return;
+    gate->governor.leave(gate->governor.arg, step->side_host, now, &nothing);
+    wake_one(gate, step->side_host);
 }
 
 void gate_wait(struct gate *gate, const char *closed, int64_t retry_at_ms, struct fair_entry *entry,

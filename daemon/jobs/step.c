@@ -27,6 +27,7 @@ void step_free(struct step *step)
     free(mem_take(step->name));
     free(mem_take(step->blob));
     free(mem_take(step->flight_key));
+    free(mem_take(step->side_host));
     for (int i = 0; i < STEP_HOSTS_MAX; i++)
         free(mem_take(step->hosts[i]));
     error_clear(&step->error);

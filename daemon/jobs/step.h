@@ -44,6 +44,8 @@ struct step {
     char *blob;                  // `blob` member of its events, or NULL; owned
     char *hosts[STEP_HOSTS_MAX]; // registries it will ask: the gate is passed for each before it is queued;
                                  // owned
+    char *side_host;             // one that it asks on the side, if that one is open when the step begins: else it is
+                                 // NULL by then; owned
     char *flight_key;            // same key in flight: one runs, the others wait and join; NULL: never; owned
     int64_t size_hint;           // bytes to move; smaller goes first within a job
     bool cached;                 // set by run: nothing had to be done (`cached` of step.finished)

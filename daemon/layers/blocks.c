@@ -244,6 +244,8 @@ static int land_oldest(struct blocks *blocks, struct error *err)
     note_offset(blocks);
     block_index_add(&blocks->index, &slot->record);
     blocks->reused += slot->reused;
+    if (blocks->earlier && blocks->earlier->differs && !slot->reused)
+        *blocks->earlier->differs = true;
     blocks->size += (int64_t)slot->out_len;
     hasher_update(blocks->digest, slot->out, slot->out_len);
     return sink_write(blocks->out, slot->out, slot->out_len, err);

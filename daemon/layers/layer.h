@@ -105,6 +105,7 @@ struct layer_earlier {
     struct reader_at *blob; // borrowed, as long as the pack runs
     const void *index;
     size_t index_len;
+    bool *differs; // set before the first bytes that are not from there are written out; NULL: nobody asks
 };
 
 // `split: "auto"` (layers/split.h): a layer may be packed as two, dependencies below the application. Every

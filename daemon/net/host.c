@@ -103,6 +103,7 @@ static void take_over(struct host_settings *dst, struct host_settings *src)
     }
     dst->plain_http |= src->plain_http;
     dst->private_ok |= src->private_ok;
+    dst->early_uploads = src->early_uploads ? src->early_uploads : dst->early_uploads;
     dst->max_connections = src->max_connections ? src->max_connections : dst->max_connections;
     dst->requests_per_s = src->requests_per_s > 0 ? src->requests_per_s : dst->requests_per_s;
     dst->bytes_per_s = src->bytes_per_s ? src->bytes_per_s : dst->bytes_per_s;
@@ -124,6 +125,7 @@ static void complete(struct host_settings *dst, const struct host_settings *from
     dst->mirrors = dst->mirrors ? dst->mirrors : from->mirrors;
     dst->plain_http |= from->plain_http;
     dst->private_ok |= from->private_ok;
+    dst->early_uploads = dst->early_uploads ? dst->early_uploads : from->early_uploads;
     dst->max_connections = dst->max_connections ? dst->max_connections : from->max_connections;
     dst->requests_per_s = dst->requests_per_s > 0 ? dst->requests_per_s : from->requests_per_s;
     dst->bytes_per_s = dst->bytes_per_s ? dst->bytes_per_s : from->bytes_per_s;

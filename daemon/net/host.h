@@ -24,6 +24,7 @@ struct host_settings {
     double requests_per_s; // 0: no limit
     int64_t bytes_per_s;   // 0: no limit
     bool private_ok;       // server-given URLs may lead there although the address is private
+    int early_uploads;     // of layers that are still being made: 1 wanted, -1 not, 0 as it fits
 };
 
 struct host_table;

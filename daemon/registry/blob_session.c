@@ -15,13 +15,18 @@ static void tell(const struct blob_push *push, int target)
         push->session(push->state_arg, target, push->targets[target].session);
 }
 
+char *blob_session_format(const struct upload *upload)
+{
+    AUTO_FREE char *location = upload_location_text(upload);
+    return mem_printf("%lld %s", (long long)upload->offset, location);
+}
+
 void blob_session_note(struct blob_push *push, int target, const struct upload *upload)
 {
     if (!push->keep_sessions)
         return;
     struct blob_push_target *noted = &push->targets[target];
-    AUTO_FREE char *location = upload_location_text(upload);
-    AUTO_FREE char *text = mem_printf("%lld %s", (long long)upload->offset, location);
+    AUTO_FREE char *text = blob_session_format(upload);
     if (str_equal(text, noted->session))
         return;
     free(noted->session);

@@ -12,6 +12,7 @@ struct blob_session {
     const char *location; // within the text
 };
 
+char *blob_session_format(const struct upload *upload); // caller frees; may hold a secret of the registry
 // Notes the session of a target, and tells the caller; nothing happens without keep_sessions.
 void blob_session_note(struct blob_push *push, int target, const struct upload *upload);
 // There is none any more.

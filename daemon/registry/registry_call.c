@@ -17,7 +17,7 @@
 enum { WARNING_BYTES_MAX = 4096 };
 
 // By the host of the reference ("docker.io"), as people configure it.
-static const struct host_settings *host_settings_of(const struct registry_scope *scope)
+const struct host_settings *registry_call_host(const struct registry_scope *scope)
 {
     CLEANUP(error_clear) struct error ignored = ERROR_INIT;
     AUTO_FREE char *text = mem_printf("https://%s/", scope->host);
@@ -31,7 +31,7 @@ static const struct host_settings *host_settings_of(const struct registry_scope 
 
 char **registry_call_mirrors(const struct registry_scope *scope)
 {
-    return host_settings_of(scope)->mirrors;
+    return registry_call_host(scope)->mirrors;
 }
 
 static int open_at(struct registry_call *call, const struct registry_scope *scope, const char *host,

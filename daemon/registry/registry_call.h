@@ -35,6 +35,7 @@ int registry_call_open(struct registry_call *call, const struct registry_scope *
 // The same repository at a mirror of its registry, with the mirror's own credentials.
 int registry_call_open_mirror(struct registry_call *call, const struct registry_scope *scope,
                               const char *mirror, struct error *err);
+const struct host_settings *registry_call_host(const struct registry_scope *scope); // what is configured
 char **registry_call_mirrors(const struct registry_scope *scope); // configured, NULL-terminated; or NULL
 void registry_call_close(struct registry_call *call);
 // A read: `attempt` at each mirror of the host and last at the host itself, until one gives more than 0.

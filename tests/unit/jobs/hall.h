@@ -282,6 +282,7 @@ static inline struct fake_step *fake_step_new(const json_t *spec)
     fake->step.flight_key = mem_strdup_null(json_get_string(spec, "key"));
     fake->step.hosts[0] = mem_strdup_null(json_get_string(spec, "host"));
     fake->step.hosts[1] = mem_strdup_null(json_get_string(spec, "host2"));
+    fake->step.side_host = mem_strdup_null(json_get_string(spec, "side"));
     fake_steps++;
     return fake;
 }

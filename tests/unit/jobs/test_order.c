@@ -329,6 +329,34 @@ static void test_two_hosts(void **state)
     hall_end(&h);
 }
 
+// A host that is asked on the side is entered if it is open, and else it holds nothing up; its step teaches
+// nothing about it.
+static void test_host_on_the_side(void **state)
+{
+    struct hall h;
+    struct toll toll = {.host = "busy", .capacity = 1};
+    char id[32], other[32];
+    (void)state;
+    begin_with_toll(&h, &toll);
+    SUBMIT(&h, id, "{\"steps\":[{\"name\":\"first\",\"hold\":true,\"side\":\"busy\"}]}");
+    hall_until_ran(&h, "first", 1);
+    assert_int_equal(toll.entered, 1);
+    SUBMIT(&h, other, "{\"steps\":[{\"name\":\"second\",\"side\":\"busy\"}]}");
+    hall_expect(&h, other, "succeeded", NULL);
+    assert_int_equal(toll.refused, 1);
+    SUBMIT(&h, other, "{\"steps\":[{\"name\":\"third\",\"host\":\"busy\"}]}");
+    while (toll.refused < 2)
+        hall_until_ran(&h, "first", 1);
+    board_release("first");
+    hall_expect(&h, id, "succeeded", NULL);
+    hall_expect(&h, other, "succeeded", NULL);
+    assert_int_equal(toll.entered, 2);
+    assert_int_equal(toll.left_unused, 1);
+    assert_int_equal(toll.left_well, 1);
+    assert_int_equal(toll.inside, 0);
+    hall_end(&h);
+}
+
 // Who is cancelled while waiting for a host gives his turn to others.
 static void test_cancel_at_the_gate(void **state)
 {
@@ -380,5 +408,5 @@ HALL_MAIN(cmocka_unit_test(test_jobs_by_priority_and_caller), cmocka_unit_test(t
           cmocka_unit_test(test_small_steps_first), cmocka_unit_test(test_most_at_once),
           cmocka_unit_test(test_never_more_than_workers), cmocka_unit_test(test_host_is_full),
           cmocka_unit_test(test_turns_at_a_host), cmocka_unit_test(test_host_pauses),
-          cmocka_unit_test(test_two_hosts), cmocka_unit_test(test_cancel_at_the_gate),
+          cmocka_unit_test(test_two_hosts), cmocka_unit_test(test_host_on_the_side), cmocka_unit_test(test_cancel_at_the_gate),
           cmocka_unit_test(test_stalled_jobs_do_not_count))

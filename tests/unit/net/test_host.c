@@ -25,9 +25,11 @@ static void test_most_specific_counts(void **state)
     host_table_add(table, &(struct host_settings){.name = mem_strdup("*"),
                                                   .proxy = mem_strdup("http://proxy:1"),
                                                   .bytes_per_s = 1000,
+                                                  .early_uploads = -1,
                                                   .requests_per_s = 5});
     host_table_add(table, &(struct host_settings){.name = mem_strdup("Reg.Example"),
                                                   .max_connections = 3,
+                                                  .early_uploads = 1,
                                                   .ca_file = mem_strdup("/host.pem")});
     host_table_add(table, &(struct host_settings){.name = mem_strdup("reg.example:5000"),
                                                   .proxy = mem_strdup(""),
@@ -38,6 +40,8 @@ static void test_most_specific_counts(void **state)
     assert_string_equal(exact->ca_file, "/host.pem"); // from the entry without port
     assert_int_equal(exact->max_connections, 3);
     assert_int_equal(exact->bytes_per_s, 1000); // from "*"
+    assert_int_equal(exact->early_uploads, 1);
+    assert_int_equal(host_table_get(table, "other", 443)->early_uploads, -1);
     assert_string_equal(exact->client_key, "/k");
     const struct host_settings *host = host_table_get(table, "reg.example", 443);
     assert_string_equal(host->proxy, "http://proxy:1");
