@@ -476,6 +476,19 @@ int publish_advance(struct publish *p, struct error *err)
     return 0;
 }
 
+// One row for each platform: what an index holds. NULL: it is none.
+static json_t *platform_rows(const struct manifest *root)
+{
+    json_t *rows = root->is_index ? json_array() : NULL;
+    for (size_t i = 0; rows && i < root->n_children; i++) {
+        const struct descriptor *child = &root->children[i];
+        AUTO_FREE char *platform = child->has_platform ? platform_format(&child->platform) : NULL;
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:s?}", "digest", child->digest.text, "media_type",
+                                              child->media_type, "size", (json_int_t)child->size, "platform", platform));
+    }
+    return rows;
+}
+
 json_t *publish_result(struct publish *p)
 {
     if (!p->n_manifests)
@@ -490,6 +503,6 @@ json_t *publish_result(struct publish *p)
         AUTO_FREE char *ref = mem_printf("%s@%s", name, publish_root(p, t)->digest.text);
         json_array_append_new(refs, json_string(ref));
     }
-    return json_pack("{s:s, s:s, s:I, s:o, s:O}", "digest", root->digest.text, "media_type", root->media_type, "size",
-                     (json_int_t)root->len, "refs", refs, "layers", p->layers ? p->layers : json_array());
+    return json_pack("{s:s, s:s, s:I, s:o, s:o*, s:O}", "digest", root->digest.text, "media_type", root->media_type, "size",
+                     (json_int_t)root->len, "refs", refs, "manifests", platform_rows(root), "layers", p->layers ? p->layers : json_array());
 }

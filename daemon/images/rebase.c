@@ -39,6 +39,8 @@ static int from_annotations(struct location *ret, const struct platform_set *bas
     }
     if (!by_digest)
         ret->ref.digest = (struct digest){0};
+    else // what the tag stands for by now is of no interest: it moves with each new base
+        free(mem_take(ret->ref.tag));
     return 0;
 }
 

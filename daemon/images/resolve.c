@@ -21,6 +21,25 @@ static int read_config(struct resolve_step *self, struct error *err)
     return self->config ? 0 : error_wrap(err, "image config");
 }
 
+// Of a reference with tag and digest the digest decides; that the tag means something else by now is worth a word. That it
+// cannot be asked is not.
+static void compare_tag(struct resolve_step *self)
+{
+    CLEANUP(error_clear) struct error ignored = ERROR_INIT;
+    const struct reference *ref = &self->endpoint->where.ref;
+    struct digest now = {0};
+    if (self->has_expected || self->reference || !endpoint_is_registry(self->endpoint) || !ref->tag ||
+        !digest_known(&ref->digest))
+        return;
+    int found = endpoint_find_tag(self->endpoint, ref->tag, &self->base, &now, &ignored);
+    if (found < 0 || (found && digest_equal(&now, &self->manifest.digest)))
+        return;
+    AUTO_FREE char *message = mem_printf("%s/%s:%s is %s, not the %s of the reference; the digest decides", ref->registry,
+                                         ref->repository, ref->tag, found ? now.text : "not there",
+                                         self->manifest.digest.text);
+    step_event(&self->base, "warning", json_pack("{s:s, s:s}", "code", "tag-moved", "message", message));
+}
+
 static int resolve_run(struct step *step, struct error *err)
 {
     struct resolve_step *self = (struct resolve_step *)step;
@@ -29,6 +48,7 @@ static int resolve_run(struct step *step, struct error *err)
         return -1;
     if (endpoint_manifest(self->endpoint, self->reference, self->has_expected ? &self->expected : NULL, step, &self->manifest, err))
         return -1;
+    compare_tag(self);
     return read_config(self, err);
 }
 

@@ -49,6 +49,9 @@ void spec_read_platforms(struct json_reader *r, const char *key, struct platform
         if (!text || platform_parse(&(*ret)[i], text, &why))
             json_read_fail(r, key, "entry %zu: %s", i, text ? why.detail : "must be a text as in \"linux/amd64\"");
         error_clear(&why);
+        for (size_t k = 0; k < i && !r->failed; k++)
+            if (platform_matches(&(*ret)[k], &(*ret)[i]) && platform_matches(&(*ret)[i], &(*ret)[k]))
+                json_read_fail(r, key, "entry %zu: %s is named twice", i, text);
         *ret_count = i + 1;
     }
 }

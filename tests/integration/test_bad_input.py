@@ -132,6 +132,10 @@ class Posted(unittest.TestCase):
     def test_no_target(self):
         self.refused({"kind": "copy", "source": "a/b:1", "targets": []}, 400, "invalid-request", "/targets")
 
+    def test_a_platform_that_is_named_twice(self):
+        self.refused({"kind": "build", "base": "scratch", "targets": ["c/d:1"], "platforms": ["linux/arm64", "linux/amd64", "linux/arm64"]},
+                     400, "invalid-request", "/platforms")
+
     def test_unknown_kind(self):
         self.refused({"kind": "brew"}, 400, "invalid-request", "/kind")
 

@@ -26,7 +26,8 @@ class Judges(unittest.TestCase):
 
     def build(self, tag, base=None, **members):
         spec = {"kind": "build", "base": base or f"{self.base.ref}:1", "targets": [f"{self.app.ref}:{tag}"], **members}
-        return self.daemon.run_job(spec)["result"]["digest"]
+        self.result = self.daemon.run_job(spec)["result"]
+        return self.result["digest"]
 
     def judged(self, tag, digest=None, files=None, repository=None, platform=None):
         verdict = judge(f"{(repository or self.app).ref}:{tag}", platform)
@@ -116,6 +117,8 @@ class Judges(unittest.TestCase):
         put_index(base, "1", [put_image(base, a, [{"arch": a.encode()}], f"linux/{a}") for a in ("amd64", "arm64")])
         self.build("multi", f"{base.ref}:1", platforms=["linux/amd64", "linux/arm64"],
                    layers=[{"files": [{"type": "file", "to": "/x", "text": "x"}]}])
+        self.assertEqual([(m["platform"], m["digest"], m["size"]) for m in self.result["manifests"]], [
+            (f"linux/{m['platform']['architecture']}", m["digest"], m["size"]) for m in self.app.manifest("multi")["manifests"]])
         for platform in ("linux/amd64", "linux/arm64"):
             self.judged("multi", files={"arch": platform[6:].encode(), "x": b"x"}, platform=platform)
 

@@ -230,7 +230,13 @@ class Manifests(JobCase):
         put_image(base, "1", [{"new": b"new"}])
         self.build("team/app:1", base=f"{base.ref}@{old}", config={"user": "1"})
         self.assertEqual(self.repository().manifest("1")["layers"], base.manifest(old)["layers"])
-        self.copy(f"team/base@{old}", "team/copy:1")
+        job = self.copy(f"team/base:1@{old}", "team/copy:1")
+        warnings = [e for e in self.daemon.events(job["id"]) if e["type"] == "warning"]
+        self.assertEqual([w["code"] for w in warnings], ["tag-moved"])
+        self.assertIn(base.digest("1"), warnings[0]["message"])
+        self.assertEqual(self.repository("team/copy").digest("1"), old)
+        job = self.copy(f"team/base@{old}", "team/copy:1")
+        self.assertFalse([e for e in self.daemon.events(job["id"]) if e["type"] == "warning"])
         self.assertEqual(self.repository("team/copy").digest("1"), old)
 
     def test_b13_a_copy_keeps_every_byte(self):
