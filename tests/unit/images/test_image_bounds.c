@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "images/image_bounds.h"
 
 static struct digest digest_number(int number)
