@@ -87,6 +87,16 @@ static void complete_roots(struct config *config)
         copy_list(&config->output_roots, &config->build_roots);
 }
 
+// A value that cannot be understood ends the build (reproducible-builds.org, SOURCE_DATE_EPOCH specification).
+static void complete_source_date_epoch(struct config *config, void (*fault)(void *arg, const char *key, const char *text),
+                                       void *arg)
+{
+    const char *text = getenv("SOURCE_DATE_EPOCH");
+    config->source_date_epoch = 0;
+    if (text && *text && !str_to_int64(text, 0, INT64_C(253402300799), &config->source_date_epoch))
+        fault(arg, "SOURCE_DATE_EPOCH", "must be a whole number of seconds since 1970-01-01T00:00:00Z, before the year 10000");
+}
+
 // The port is judged when it is bound; the address must be a literal loopback one.
 static bool is_listen_address(const char *text)
 {
@@ -144,9 +154,8 @@ void config_complete(struct config *config, bool (*was_set)(void *arg, const cha
         config->cache_dir = directory("CACHE_DIRECTORY", "/var/cache/dray", "XDG_CACHE_HOME", ".cache");
     if (!was_set(arg, "daemon", "workers"))
         config->workers = default_workers();
-    if (!was_set(arg, "daemon", "source_date_epoch") &&
-        !str_to_int64(getenv("SOURCE_DATE_EPOCH"), 0, INT64_C(253402300799), &config->source_date_epoch))
-        config->source_date_epoch = 0;
+    if (!was_set(arg, "daemon", "source_date_epoch"))
+        complete_source_date_epoch(config, fault, arg);
     complete_roots(config);
     judge(config, fault, arg);
 }

@@ -8,7 +8,7 @@ import os
 import tarfile
 import unittest
 
-from daemon import Daemon, parse_problem
+from daemon import Daemon, parse_problem, run_drayd
 from images import sha256, tar
 
 
@@ -133,6 +133,29 @@ class LayerSemantics(unittest.TestCase):
         os.setxattr(self.root / "x/f", "user.two", b"2")
         self.assertEqual(self.build(self.copy("x", "/x", xattrs=["user.one", "user.none"]), self.copy("x", "/y")),
                          ["d 0755 0:0 0 x", "f 0644 0:0 0 x/f f user.one=1", "d 0755 0:0 0 y", "f 0644 0:0 0 y/f f"])
+
+
+class SourceDateEpoch(unittest.TestCase):
+    def times(self, daemon, name, **more):
+        layout = daemon.output_root / name
+        daemon.run_job({"kind": "build", "base": "scratch", "targets": [f"oci:{layout}:1"], **more, "layers": [
+            {"compression": "none", "files": [{"type": "file", "to": "/x", "text": "x"}]}]})
+        manifest = json.loads(LayerSemantics.blob(layout, json.loads((layout / "index.json").read_bytes())["manifests"][0]))
+        config = json.loads(LayerSemantics.blob(layout, manifest["config"]))
+        with tarfile.open(fileobj=io.BytesIO(LayerSemantics.blob(layout, manifest["layers"][0]))) as layer:
+            return config["created"], config["history"][-1]["created"], layer.next().mtime
+
+    def test_the_time_of_everything(self):
+        with Daemon(more={"SOURCE_DATE_EPOCH": "1700000000"}) as daemon:
+            self.assertEqual(self.times(daemon, "by-daemon"), ("2023-11-14T22:13:20Z",) * 2 + (1700000000,))
+            self.assertEqual(self.times(daemon, "by-job", created="2001-02-03T04:05:06Z"), ("2001-02-03T04:05:06Z",) * 2 + (981173106,))
+        with Daemon() as daemon:
+            self.assertEqual(self.times(daemon, "by-nobody"), ("1970-01-01T00:00:00Z",) * 2 + (0,))
+
+    def test_no_number(self):
+        done = run_drayd("--check-config", more={"SOURCE_DATE_EPOCH": "yesterday"})
+        self.assertEqual(done.returncode, 2, done)
+        self.assertIn("SOURCE_DATE_EPOCH", done.stderr)
 
 
 if __name__ == "__main__":
