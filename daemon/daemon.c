@@ -282,11 +282,18 @@ static bool is_ready(void *arg, struct error *err)
 {
     struct daemon *d = arg;
     struct engine_stats stats;
+    struct store_stats store;
     engine_stats(d->engine, &stats);
-    if (!stats.draining)
-        return true;
-    error_set(err, ERR_DRAINING, "drayd is shutting down");
-    return false;
+    store_stats(d->store, &store);
+    if (stats.draining)
+        error_set(err, ERR_DRAINING, "drayd is shutting down");
+    else if (store.out_of_space)
+        error_set(err, ERR_NO_SPACE, "There is no space left in the state directory %s; new jobs are refused",
+                  d->config->state_dir);
+    else if (store.failing)
+        error_set(err, ERR_OVERLOADED, "Nothing can be written to the job store in %s; the log tells why",
+                  d->config->state_dir);
+    return err->code == ERR_NONE;
 }
 
 static int open_server(struct daemon *d, struct error *err)

@@ -29,7 +29,7 @@ const struct route app_routes[] = {
     {"POST", "/v1/jobs/{id}/retry", "retryJob", RIGHT_SUBMIT, BODY_JSON, NULL, 0, job_retry},
     {"GET", "/v1/events", "listEvents", RIGHT_READ, BODY_NONE, NULL, 0, event_list},
     {"GET", "/v1/cache", "getCache", RIGHT_READ, BODY_NONE, NULL, 0, cache_get},
-    {"GET", "/v1/cache/blobs", "listCacheBlobs", RIGHT_READ, BODY_NONE, NULL, 0, cache_blobs},
+    {"GET", "/v1/cache/blobs", "listCacheBlobs", RIGHT_ADMIN, BODY_NONE, NULL, 0, cache_blobs},
     {"POST", "/v1/cache/prune", "pruneCache", RIGHT_ADMIN, BODY_JSON, NULL, 0, cache_prune},
     {"GET", "/v1/credentials", "listCredentials", RIGHT_READ, BODY_NONE, NULL, 0, credential_list},
     {"DELETE", "/v1/credentials", "dropCredentials", RIGHT_ADMIN, BODY_NONE, NULL, 0, credential_drop},

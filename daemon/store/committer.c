@@ -327,8 +327,25 @@ void committer_tidy(struct committer *committer)
 
 bool committer_restless(const struct committer *committer)
 {
-    return committer->wiped || committer->suspect || !committer->reserve.held ||
+    return committer->wiped || committer->suspect || !committer->reserve.held || committer->stats.failing ||
            !list_empty(&committer->held);
+}
+
+// Finds out whether commits work again, so that who asks is told so before the next job comes.
+static void try_again(struct committer *committer)
+{
+    CLEANUP(error_clear) struct error err = ERROR_INIT;
+    struct database *db = committer->db;
+    if (database_begin(db, &err) == 0 &&
+        database_exec(db, "UPDATE totals SET last_cursor = last_cursor", &err) == 0 &&
+        database_commit(db, &err) == 0) {
+        note(committer, NULL);
+        return;
+    }
+    if (database_sync_failed(db))
+        committer->suspect = true;
+    database_rollback(db);
+    note(committer, &err);
 }
 
 void committer_idle(struct committer *committer)
@@ -340,6 +357,8 @@ void committer_idle(struct committer *committer)
     reserve_retake(&committer->reserve);
     if (committer->wiped || committer->suspect)
         move_log(committer, &ignored);
+    if (committer->stats.failing)
+        try_again(committer);
     error_clear(&ignored);
     for (struct list *link; (link = list_take_first(&ops)) != NULL;)
         drop(store_op_of(link));

@@ -11,7 +11,7 @@ import sys
 import time
 import unittest
 
-from daemon import Daemon
+from daemon import Daemon, parse_problem
 from images import Repository, put_image
 from registries import Registry
 
@@ -166,8 +166,11 @@ class FullDisk(unittest.TestCase):
                     else:
                         self.assertEqual((answer.status, answer.json()["code"]), (507, "no-space"), answer)
                         refused += 1
+                if refused:
+                    parse_problem(daemon.request("GET", "/readyz"), 507, "no-space")
                 time.sleep(1)
                 if which == "state":
+                    self.assertGreater(refused, 0)
                     daemon.kill()  # and the start, too, finds no room
                     try:
                         daemon.start()
@@ -188,6 +191,7 @@ class FullDisk(unittest.TestCase):
                 while daemon.request("POST", "/v1/jobs", json=self.spec(daemon, registry, "after")).status != 202:
                     self.assertLess(time.monotonic(), until, "there is space again, and jobs are refused still")
                     time.sleep(0.2)
+                self.assertEqual(daemon.request("GET", "/readyz").status, 200)
                 self.assertEqual(daemon.run_job(self.spec(daemon, registry, "after2"))["state"], "succeeded")
                 self.assertEqual(wrong_blobs(registry), [])
                 daemon.stop()

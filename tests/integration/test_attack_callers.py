@@ -152,8 +152,8 @@ class OtherUser(unittest.TestCase):
         for status, text in self.ask(("GET", "/v1/jobs"), ("GET", "/v1/jobs?label=who=r00t-label"), ("GET", f"/v1/jobs?cursor={job['id']}")):
             self.assertEqual(status, 200)
             self.assertEqual(json.loads(text)["items"], [])
-        for route, (status, text) in zip(("prune", "credentials"), self.ask(
-                ("POST", "/v1/cache/prune", {"keep_bytes": 0}), ("DELETE", "/v1/credentials"))):
+        for route, (status, text) in zip(("prune", "credentials", "blobs"), self.ask(
+                ("POST", "/v1/cache/prune", {"keep_bytes": 0}), ("DELETE", "/v1/credentials"), ("GET", "/v1/cache/blobs"))):
             self.assertIn(status, (403, 404), (route, text))
         self.assertEqual(self.daemon.job(job["id"])["state"], "succeeded")
         self.assertFalse(self.daemon.job(waiting["id"])["terminal"])

@@ -80,7 +80,10 @@ class Door(unittest.TestCase):
         return self.head("POST", "/v1/jobs", "Content-Type: application/json", f"Content-Length: {len(SPEC)}", *fields, **keywords) + SPEC
 
     def traces(self):
-        """What a request that was executed would have changed."""
+        """What a request that was executed would have changed. A worker takes away what was begun of an upload."""
+        uploads, until = self.daemon.cache / "contexts/uploads", time.monotonic() + PATIENCE_S
+        while uploads.exists() and any(uploads.iterdir()) and time.monotonic() < until:
+            time.sleep(0.02)
         metrics = self.daemon.request("GET", "/metrics").text
         files = sorted(str(p) for d in (self.daemon.build_root, self.daemon.output_root, self.daemon.cache) for p in d.rglob("*") if p.is_file())
         return {"jobs": self.daemon.get("/v1/jobs")["items"], "cache": self.daemon.get("/v1/cache/blobs")["items"], "files": files,
