@@ -10,6 +10,9 @@
 #include "images/layer_open.h"
 #include "oci/media_type.h"
 
+// Each layer that is unpacked and compressed has its blocks in memory, some 20 MB with zstd; the lanes have work enough with two.
+enum { RECOMPRESS_AT_ONCE = 2 };
+
 struct reshape_step {
     struct step base;
     struct reshape *reshape;
@@ -128,6 +131,8 @@ static void fill_layer(struct reshape_step *self, struct stack_layer *layer)
     self->leased = false; // the stack's now
 }
 
+static void recompress_more(struct reshape *reshape);
+
 static int reshape_step_done(struct step *step, struct job *job, struct error *err)
 {
     (void)job;
@@ -144,6 +149,8 @@ static int reshape_step_done(struct step *step, struct job *job, struct error *e
     }
     fill_layer(self, &reshape->stack->items[self->first]);
     reshape->open--;
+    if (!self->squash)
+        recompress_more(reshape);
     return 0;
 }
 
@@ -193,11 +200,18 @@ static bool is_wanted(const struct reshape *reshape, const struct descriptor *la
     return media_type_compression(layer->media_type) != reshape_compression(reshape->algorithm);
 }
 
-void reshape_recompress(struct reshape *reshape)
+static void recompress_more(struct reshape *reshape)
 {
-    for (size_t i = 0; i < reshape->stack->count; i++)
+    while (reshape->open < RECOMPRESS_AT_ONCE && reshape->next < reshape->stack->count) {
+        size_t i = reshape->next++;
         if (is_wanted(reshape, &reshape->stack->items[i].descriptor))
             submit(reshape, i, 1, reshape->algorithm == LAYER_ESTARGZ);
+    }
+}
+
+void reshape_recompress(struct reshape *reshape)
+{
+    recompress_more(reshape);
 }
 
 bool reshape_done(const struct reshape *reshape)

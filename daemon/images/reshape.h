@@ -18,6 +18,7 @@ struct reshape {
     int level;
     int64_t created_s;
     size_t open;                   // steps under way
+    size_t next;                   // to be looked at by recompress
 };
 
 // Layers from `first` on become one. Nothing to do if there are fewer than two.
