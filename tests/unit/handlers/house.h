@@ -130,8 +130,11 @@ static inline void house_plan_free(void *plan)
     (void)plan;
 }
 
-static const struct job_ops house_copy_ops = {"copy", house_start, house_advance, house_result,
-                                              house_plan_free};
+static const struct job_ops house_copy_ops = {.kind = "copy",
+                                              .start = house_start,
+                                              .advance = house_advance,
+                                              .result = house_result,
+                                              .free = house_plan_free};
 static const struct job_ops *const house_kinds[] = {&house_copy_ops, NULL};
 
 // --- life
