@@ -16,7 +16,7 @@ import unittest
 from daemon import Daemon
 
 FULL = os.environ.get("DRAY_FULL") == "1"
-SWAPS, JOBS = (100_000, 3000) if FULL else (5_000, 400)
+SWAPS, JOBS = (100_000, 3000) if FULL else (5_000, 250)
 SECRET = b"S3CR3T-0f-s0mebody-else"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 DEEP = "/".join(["d"] * 60)  # deeper than directories are kept open: what lies there is opened by a path of several names
