@@ -80,8 +80,8 @@ static void run(struct fixture *fx, enum layer_algorithm algorithm, int level)
     fixture_file(fx, "src/a-new-directory/x", "x");
     assert_in_range(pack_both(fx, &kept), 1, 9);
     // The index of such a pack serves the next one.
-    struct layer_earlier next = {reader_at_bytes(fx->blob.data, fx->blob.len), fx->result.index,
-                                 fx->result.index_len};
+    struct layer_earlier next = {.blob = reader_at_bytes(fx->blob.data, fx->blob.len),
+                                 .index_len = fx->result.index_len};
     void *index = mem_dup(fx->result.index, fx->result.index_len);
     next.index = index;
     fx->spec.earlier = &next;
@@ -132,7 +132,7 @@ static void test_damaged_index(void **state)
         ((char *)kept.index)[places[i]] ^= 4;
     }
     for (size_t len = 0; len < kept.earlier.index_len; len += 97) {
-        struct layer_earlier cut = {kept.earlier.blob, kept.index, len};
+        struct layer_earlier cut = {.blob = kept.earlier.blob, .index = kept.index, .index_len = len};
         fx->spec.earlier = &cut;
         assert_int_equal(fixture_pack(fx), 0);
         assert_int_equal(fx->result.blocks_reused, 0);
