@@ -43,8 +43,9 @@ static void pack_first(struct fixture *fx, struct kept *kept)
     kept->blob = STRBUF_INIT(FIXTURE_BLOB_MAX);
     strbuf_append(&kept->blob, fx->blob.data, fx->blob.len);
     kept->index = mem_dup(fx->result.index, fx->result.index_len);
-    kept->earlier = (struct layer_earlier){reader_at_bytes(fx->blob.data, fx->blob.len), kept->index,
-                                           fx->result.index_len};
+    kept->earlier = (struct layer_earlier){.blob = reader_at_bytes(fx->blob.data, fx->blob.len),
+                                           .index = kept->index,
+                                           .index_len = fx->result.index_len};
 }
 
 static void kept_end(struct kept *kept)
