@@ -9,6 +9,7 @@ import pathlib
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -122,6 +123,22 @@ class Commands(Case):
         failed = self.expect(1, self.client.run("build", "--base", "scratch", "-t", "127.0.0.1:1/x:1"))
         self.assertEqual(failed.stdout, b"")
         self.assertIn(b"127.0.0.1:1", failed.stderr)
+
+    def test_a_fault_is_told_once(self):
+        for progress in ("plain", "none", "json"):
+            failed = self.client.run("build", "--base", "scratch", "-t", "127.0.0.1:1/x:1", f"--progress={progress}")
+            told = [line for line in failed.stderr.decode().splitlines() if "refused" in line and not line.startswith((" ", "{"))]
+            self.assertEqual((failed.returncode, len(told)), (1, 1), failed)
+
+    def test_3_who_is_not_there_is_said_in_words(self):
+        with tempfile.TemporaryDirectory() as directory:
+            place = pathlib.Path(directory) / "dray.sock"
+            missing = self.expect(3, Client(f"unix://{place}").run("ps"))
+            self.assertIn(b"there is no such socket", missing.stderr)
+            with socket.socket(socket.AF_UNIX) as left:  # of a daemon that is gone
+                left.bind(str(place))
+                self.assertIn(b"nobody listens there", self.expect(3, Client(f"unix://{place}").run("ps")).stderr)
+            self.assertNotIn(b"port 80", missing.stderr)
 
     def test_2_usage(self):
         for words in (["nonsense"], ["build", "--nonsense"], ["build"], ["copy", "a"], ["tags"], ["tags", "--x", "a"],
