@@ -51,25 +51,26 @@ static void set_key(struct loader *loader, const struct config_key *key, const c
     loader->of_key[index] = loader->source;
 }
 
-static int file_entry(void *arg, const char *section, const char *name, const char *value)
+static void set_entry(struct loader *loader, const char *section, const char *name, const char *value, int line)
 {
-    struct loader *loader = arg;
-    int line = loader->line;
-    if (!name)
-        return 1; // a new section: nothing to do yet
-    if (!value)
-        value = "";
     if (str_starts(section, "host ")) {
         AUTO_FREE char *problem = NULL;
         if (config_hosts_set(loader->config->host_table, section + 5, name, value, &problem))
             fault(loader, line, section, name, problem);
-        return 1;
+        return;
     }
     const struct config_key *key = config_keys_find(section, name);
     if (key)
         set_key(loader, key, value, line);
     else
         fault(loader, line, section, name, "there is no such key");
+}
+
+static int file_entry(void *arg, const char *section, const char *name, const char *value)
+{
+    struct loader *loader = arg;
+    if (name) // else it is a new section: nothing to do yet
+        set_entry(loader, section, name, value ? value : "", loader->line);
     return 1;
 }
 
@@ -179,20 +180,18 @@ static const struct config_key *key_of_flag(const char *flag)
     return key ? key : config_keys_find("network", name);
 }
 
+// The last dot of the name parts it: that of a host has dots, too.
 static void set_by_name(struct loader *loader, const char *assignment)
 {
-    const char *dot = strchr(assignment, '.'), *equals = strchr(assignment, '=');
-    if (!dot || !equals || dot > equals) {
+    const char *equals = strchr(assignment, '=');
+    AUTO_FREE char *section = mem_strndup(assignment, equals ? (size_t)(equals - assignment) : 0);
+    char *dot = strrchr(section, '.');
+    if (!dot) {
         fault(loader, 0, "--set", assignment, "expected SECTION.KEY=VALUE");
         return;
     }
-    AUTO_FREE char *section = mem_strndup(assignment, (size_t)(dot - assignment));
-    AUTO_FREE char *name = mem_strndup(dot + 1, (size_t)(equals - dot - 1));
-    const struct config_key *key = config_keys_find(section, name);
-    if (key)
-        set_key(loader, key, equals + 1, 0);
-    else
-        fault(loader, 0, section, name, "there is no such key");
+    *dot = '\0';
+    set_entry(loader, section, dot + 1, equals + 1, 0);
 }
 
 // Once to find --config and the action, once more to set keys, because flags win over files.

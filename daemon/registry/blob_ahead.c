@@ -110,6 +110,7 @@ static int send_through(struct blob_ahead *ahead, struct transfer *transfer, int
     http_call_clear(&http);
     if (transfer_run(transfer, err) < 0 || transfer_result(transfer, number, &answer, err) < 0)
         return -1;
+    registry_call_heed(&ahead->call, answer);
     return upload_judge_chunk(upload, end, answer, err);
 }
 

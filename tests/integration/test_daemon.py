@@ -88,7 +88,8 @@ class CommandLine(unittest.TestCase):
     def test_faults_are_usage_errors(self):
         faults = {
             "--no-such-option": "no-such-option", "--listen=nonsense": "listen", "--workers=many": "workers",
-            "--set=daemon.no_such_key=1": "no_such_key", "--build-root=relative": "build_roots",
+            "--set=daemon.no_such_key=1": "no_such_key", "--set=host r.example.com:5000.no_such_key=1": "no_such_key",
+            "--set=host r.example.com.plain_http=perhaps": "plain_http", "--set=workers=1": "SECTION.KEY", "--build-root=relative": "build_roots",
             "--config=/no/such/file": "/no/such/file",
         }
         for argument, named in faults.items():

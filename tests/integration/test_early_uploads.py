@@ -5,7 +5,6 @@ when it was for nothing. Counted from the registry's own log."""
 import contextlib
 import os
 import random
-import tempfile
 import time
 import unittest
 
@@ -16,20 +15,14 @@ from scripted_registry import MIB, ScriptedRegistry
 
 SIZE = 16 * MIB
 
+UNHURRIED = ("--set", "host *.early_uploads=no")
+
 
 def wait_for(what, seconds=60):
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, "it did not come"
         time.sleep(0.002)
-
-
-def unhurried():
-    """Arguments of a daemon that sends nothing early."""
-    file = tempfile.NamedTemporaryFile("w", suffix=".conf")
-    file.write("[host *]\nearly_uploads = no\n")
-    file.flush()
-    return file
 
 
 def fill(tree, seed=1):
@@ -74,7 +67,7 @@ class Case(unittest.TestCase):
 
     def check_same_as_unhurried(self, job, tree=None):
         """The same layer by a daemon that does nothing early."""
-        with unhurried() as file, Daemon("--config", file.name, roots=[tree or self.tree]) as other, ScriptedRegistry() as r:
+        with Daemon(*UNHURRIED, roots=[tree or self.tree]) as other, ScriptedRegistry() as r:
             plain = other.run_job(self.spec(tree=tree, host=r.address))
             self.assertEqual(r.count("upload-patch"), 0)
         self.assertEqual(job["result"]["digest"], plain["result"]["digest"])
@@ -256,10 +249,7 @@ class Unready(Case):
 
 
 class Settings(Case):
-    def setUp(self):
-        file = self.enterContext(unhurried())
-        self.arguments = ("--config", file.name)
-        super().setUp()
+    arguments = UNHURRIED
 
     def test_not_wanted(self):
         self.build()
