@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CONTEXTS/ALGORITHM/HEX, written whole and verified by whoever took the upload. An open descriptor keeps the bytes while a
+// [uid-N/]ALGORITHM/HEX, written whole and verified by whoever took the upload. An open descriptor keeps the bytes while a
 // layer is packed, whatever becomes of the name.
 #include "images/context_file.h"
 
@@ -11,10 +11,17 @@
 
 #include "base/mem.h"
 
-static int open_one(const struct image_context *context, struct layer_entry *entry, struct error *err)
+char *context_file_directory(const struct image_context *context, int64_t uid)
 {
-    AUTO_FREE char *path = mem_printf("%s/%s/%s", context->contexts_directory, digest_algorithm_name(&entry->context),
-                                      digest_hex(&entry->context));
+    if (uid <= 0 || uid == (int64_t)geteuid())
+        return mem_strdup(context->contexts_directory);
+    return mem_printf("%s/uid-%lld", context->contexts_directory, (long long)uid);
+}
+
+static int open_one(const char *directory, struct layer_entry *entry, struct error *err)
+{
+    AUTO_FREE char *path =
+        mem_printf("%s/%s/%s", directory, digest_algorithm_name(&entry->context), digest_hex(&entry->context));
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
@@ -32,11 +39,12 @@ static int open_one(const struct image_context *context, struct layer_entry *ent
     return 0;
 }
 
-int context_files_open(const struct image_context *context, struct layer_spec *spec, struct error *err)
+int context_files_open(const struct image_context *context, int64_t uid, struct layer_spec *spec, struct error *err)
 {
+    AUTO_FREE char *directory = context_file_directory(context, uid);
     for (size_t i = 0; i < spec->n_entries; i++) {
         struct layer_entry *entry = &spec->entries[i];
-        if (entry->type == LAYER_CONTEXT && !entry->context_reader && open_one(context, entry, err))
+        if (entry->type == LAYER_CONTEXT && !entry->context_reader && open_one(directory, entry, err))
             return -1;
     }
     return 0;

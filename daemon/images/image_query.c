@@ -180,6 +180,7 @@ static int take_where(struct image_query *query, const struct image_request *req
     if (kinds[request->kind].names == NAMES_DIGEST) {
         query->text = mem_alloc(ID_LEN + 1);
         id_new(query->text);
+        query->endpoint.uid = request->uid;
         return digest_parse(&query->digest, request->ref, err);
     }
     if (parse_where(query->context, request, &where, err))

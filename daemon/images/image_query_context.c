@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queries that keep build contexts: CONTEXTS/ALGORITHM/HEX, whatever kind of tar it is; the layer that uses
+// Queries that keep build contexts, see context_file.h, whatever kind of tar it is; the layer that uses
 // it judges that. What must hold: the name appears only after the bytes under it were found to have that
 // digest and are on disk.
 #include "images/image_query_room.h"
@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "images/context_file.h"
 #include "images/query_pipe.h"
 
 struct context_sink {
@@ -34,10 +35,10 @@ static int context_write(struct sink *sink, const void *bytes, size_t len, struc
 
 static const struct sink_ops context_ops = {.write = context_write};
 
-static int open_directory(const struct image_query *query, const char *name, struct error *err)
+static int open_directory(const char *parent, const char *name, struct error *err)
 {
-    AUTO_FREE char *path = mem_printf("%s/%s", query->context->contexts_directory, name);
-    if (file_make_directory(path, 0700, err))
+    AUTO_FREE char *path = mem_printf("%s/%s", parent, name);
+    if (file_make_directory(parent, 0700, err) || file_make_directory(path, 0700, err))
         return -1;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd >= 0 ? fd : error_set_errno(err, errno, "cannot open %s", path);
@@ -47,8 +48,9 @@ static int open_directory(const struct image_query *query, const char *name, str
 static int find_context(const struct image_query *query, int64_t *ret_size)
 {
     struct stat st;
-    AUTO_FREE char *path = mem_printf("%s/%s/%s", query->context->contexts_directory,
-                                      digest_algorithm_name(&query->digest), digest_hex(&query->digest));
+    AUTO_FREE char *directory = context_file_directory(query->context, query->endpoint.uid);
+    AUTO_FREE char *path =
+        mem_printf("%s/%s/%s", directory, digest_algorithm_name(&query->digest), digest_hex(&query->digest));
     if (lstat(path, &st) || !S_ISREG(st.st_mode))
         return 0;
     *ret_size = st.st_size;
@@ -90,9 +92,11 @@ static int receive_and_publish(struct image_query *query, int temp_dirfd, int di
 
 static int take_context(struct image_query *query, struct error *err)
 {
-    AUTO_CLOSE int temp_dirfd = open_directory(query, IMAGE_QUERY_CONTEXT_TEMP, err);
+    AUTO_FREE char *directory = context_file_directory(query->context, query->endpoint.uid);
+    AUTO_CLOSE int temp_dirfd =
+        open_directory(query->context->contexts_directory, IMAGE_QUERY_CONTEXT_TEMP, err);
     AUTO_CLOSE int dirfd =
-        temp_dirfd >= 0 ? open_directory(query, digest_algorithm_name(&query->digest), err) : -1;
+        temp_dirfd >= 0 ? open_directory(directory, digest_algorithm_name(&query->digest), err) : -1;
     return dirfd >= 0 ? receive_and_publish(query, temp_dirfd, dirfd, err) : -1;
 }
 

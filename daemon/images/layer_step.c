@@ -214,7 +214,7 @@ static int fingerprint_run(struct step *step, struct error *err)
     struct layer_work *work = ((struct layer_step *)step)->work;
     const struct roots *roots = work->context->build_roots;
     complete_caller(&work->caller);
-    if (context_files_open(work->context, work->spec, err))
+    if (context_files_open(work->context, work->owner_uid, work->spec, err))
         return -1;
     if (work->split)
         return layer_survey(work->spec, roots, &work->caller, &step->monitor, &work->survey, err);
@@ -292,6 +292,7 @@ void layer_work_start(struct layer_work *work, struct job *job)
 {
     int64_t uid = job_owner_uid(job);
     work->caller.apply = work->context->privileged && uid >= 0 && uid != (int64_t)geteuid();
+    work->owner_uid = uid;
     work->caller.uid = (uint32_t)uid;
     job_submit_step(job, &make_step(work, &fingerprint_ops, "look at")->base);
 }

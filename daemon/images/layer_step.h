@@ -16,6 +16,7 @@ struct layer_work {
     struct between between;
     char *label;                   // `blob` of its events
     struct layer_caller caller;
+    int64_t owner_uid; // of the job; -1: by token
     struct digest fingerprint;
     bool stable;
     struct layer_result result;

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Callers without rights: another user at the socket of root's daemon, and web pages at the TCP door. Needs root for the first."""
 
+import hashlib
 import http.client
+import io
 import json
 import os
 import socket
 import subprocess
+import tarfile
 import unittest
 
 from daemon import Daemon, UnixConnection
@@ -152,6 +155,10 @@ class OtherUser(unittest.TestCase):
         for status, text in self.ask(("GET", "/v1/jobs"), ("GET", "/v1/jobs?label=who=r00t-label"), ("GET", f"/v1/jobs?cursor={job['id']}")):
             self.assertEqual(status, 200)
             self.assertEqual(json.loads(text)["items"], [])
+        [(status, text)] = self.ask(("GET", "/v1/events?after=0", None, {"Accept": "application/json"}))
+        self.assertEqual(status, 200)
+        self.assertNotIn(job["id"], text)
+        self.assertIn(job["id"], self.daemon.request("GET", "/v1/events?after=0", headers={"Accept": "application/json"}).text)
         for route, (status, text) in zip(("prune", "credentials", "blobs"), self.ask(
                 ("POST", "/v1/cache/prune", {"keep_bytes": 0}), ("DELETE", "/v1/credentials"), ("GET", "/v1/cache/blobs"))):
             self.assertIn(status, (403, 404), (route, text))
@@ -159,6 +166,29 @@ class OtherUser(unittest.TestCase):
         self.assertFalse(self.daemon.job(waiting["id"])["terminal"])
         self.daemon.request("POST", f"/v1/jobs/{waiting['id']}/cancel")
         self.daemon.wait_job(waiting["id"])
+
+    def test_contexts_are_each_callers_own(self):
+        """A digest is no secret: it stands in specs, manifests and logs."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            member = tarfile.TarInfo("secret")
+            member.size = 9
+            tar.addfile(member, io.BytesIO(b"R00T-ONLY"))
+        data = archive.getvalue()
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        path, kind = f"/v1/contexts/{digest}", {"Content-Type": "application/x-tar"}
+        self.assertEqual(self.daemon.request("PUT", path, body=data, headers=kind).status, 201)
+        self.assertEqual([status for status, _ in self.ask(("HEAD", path))], [404])
+        spec = self.build({"type": "context", "digest": digest, "to": "/"}, target="stolen:1")
+        got = self.finish(spec)
+        self.assertEqual((got["state"], got["error"]["code"]), ("failed", "not-found"), got)
+        connection = NobodysConnection(self.daemon.socket)
+        self.addCleanup(connection.close)
+        connection.request("PUT", path, data, kind)
+        self.assertEqual(connection.getresponse().status, 201)  # no word of the bytes being there
+        self.assertEqual([status for status, _ in self.ask(("HEAD", path))], [200])
+        self.assertEqual(self.finish(spec)["state"], "succeeded")
+        self.daemon.run_job(self.build({"type": "context", "digest": digest, "to": "/"}, target="own:1"))
 
     def test_keys_are_each_callers_own(self):
         spec = self.build({"type": "file", "to": "/x", "text": "x"}, target="key:1")

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import signal
+import socket
 import time
 import unittest
 import unittest.mock
@@ -148,6 +149,23 @@ class Requests(unittest.TestCase):
 
 
 class Drain(unittest.TestCase):
+    def test_draining_is_told(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent, Daemon() as daemon:
+            spec = {"kind": "copy", "source": f"127.0.0.1:{silent.getsockname()[1]}/a:1", "targets": ["127.0.0.1:1/b:1"]}
+            job = daemon.post_job(spec)
+            while daemon.job(job["id"])["state"] == "queued":
+                time.sleep(0.02)
+            os.kill(daemon.process.pid, signal.SIGTERM)
+            until = time.monotonic() + 20
+            while daemon.request("GET", "/readyz").status == 200:
+                self.assertLess(time.monotonic(), until)
+                time.sleep(0.02)
+            parse_problem(daemon.request("GET", "/readyz"), 503, "draining")
+            parse_problem(daemon.request("POST", "/v1/jobs", json=spec), 503, "draining")
+            self.assertRegex(daemon.request("GET", "/metrics").text, r"(?m)^dray_draining 1$")
+            self.assertEqual(daemon.request("GET", "/healthz").status, 200)
+            daemon.request("POST", f"/v1/jobs/{job['id']}/cancel")
+
     def test_sigterm_twice_ends_at_once(self):
         with Daemon() as daemon:
             process = daemon.process
