@@ -18,6 +18,21 @@ bool build_layer_applies(const struct build_layer *layer, const struct platform 
     return layer->n_platforms == 0;
 }
 
+static int edit_for_platform(const struct build_plan *plan, struct build_variant *variant, struct error *err)
+{
+    const char *key;
+    json_t *edit;
+    json_object_foreach((json_t *)plan->spec.config_bound, key, edit) {
+        CLEANUP(error_clear) struct error ignored = ERROR_INIT; // it was checked when the job was posted
+        struct platform wanted = {0};
+        bool meant = platform_parse(&wanted, key, &ignored) == 0 && platform_matches(&wanted, variant->platform);
+        platform_clear(&wanted);
+        if (meant && image_config_apply_edit(&variant->config, edit, err))
+            return -1;
+    }
+    return 0;
+}
+
 static int edit_config(struct build_plan *plan, struct build_variant *variant, struct error *err)
 {
     char created[CLOCK_TEXT_MAX];
@@ -25,6 +40,8 @@ static int edit_config(struct build_plan *plan, struct build_variant *variant, s
     struct image_config *config = &variant->config;
     image_config_set_created(config, created);
     if (plan->spec.config && image_config_apply_edit(config, plan->spec.config, err))
+        return -1;
+    if (edit_for_platform(plan, variant, err))
         return -1;
     if (plan->spec.config_patch && image_config_merge_patch(config, plan->spec.config_patch, err))
         return -1;

@@ -32,9 +32,34 @@ static void decode_base_tree(struct json_reader *r, struct build_spec *spec)
         json_read_fail(r, "base_tree", "must be \"known\", \"fetch\" or \"ignore\"");
 }
 
+static int check_bound(const json_t *bound, struct error *err)
+{
+    static const char pointer[] = "/config/platforms";
+    const char *key;
+    json_t *value;
+    if (bound && !json_is_object(bound))
+        return error_set_pointer(err, ERR_INVALID_REQUEST, pointer, "%s must be an object", pointer);
+    json_object_foreach((json_t *)bound, key, value) {
+        CLEANUP(error_clear) struct error why = ERROR_INIT;
+        struct platform platform = {0};
+        AUTO_FREE char *at = json_pointer_join(pointer, key);
+        if (platform_parse(&platform, key, &why))
+            return error_set_pointer(err, ERR_INVALID_REQUEST, at, "%s: %s", at, why.detail);
+        platform_clear(&platform);
+        if (image_config_check_edit(value, at, err))
+            return -1;
+    }
+    return 0;
+}
+
 static void decode_config(struct json_reader *r, struct build_spec *spec)
 {
-    spec->config = json_read_object(r, "config", false);
+    const json_t *config = json_read_object(r, "config", false);
+    spec->config_bound = json_object_get(config, "platforms");
+    spec->config = config ? json_copy((json_t *)config) : NULL;
+    json_object_del(spec->config, "platforms");
+    if (!r->failed && check_bound(spec->config_bound, r->err))
+        r->failed = true;
     spec->config_patch = json_read_object(r, "config_patch", false);
     spec->annotations = json_read_object(r, "annotations", false);
     if (spec->config && !r->failed && image_config_check_edit(spec->config, "/config", r->err))
@@ -140,5 +165,6 @@ void build_spec_clear(struct build_spec *spec)
     free(spec->layers);
     targets_clear(&spec->targets);
     layer_edits_clear(&spec->edits);
+    json_decref(spec->config);
     *spec = (struct build_spec){0};
 }

@@ -20,8 +20,9 @@ struct build_spec {
     struct build_layer *layers;
     size_t n_layers;
     struct targets targets;
-    const json_t *config;         // borrowed from the job's JSON; or NULL
-    const json_t *config_patch;   // likewise
+    json_t *config;               // for all platforms; or NULL
+    const json_t *config_bound;   // platform -> edits that count for it, after those for all; borrowed from the job's JSON; or NULL
+    const json_t *config_patch;   // likewise borrowed
     const json_t *annotations;    // likewise
     struct layer_edits edits;     // of the base's layers
     int64_t created_s;

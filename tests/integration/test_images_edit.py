@@ -186,6 +186,21 @@ class Edit(unittest.TestCase):
             self.assertEqual(manifest["layers"][0], os_images.manifest(f"new-{name}")["layers"][0])
             self.assertEqual(manifest["layers"][1], app.manifest(f"1-{name}")["layers"][1])
 
+    # -- config
+
+    def test_config_of_some_platforms(self):
+        base, app = Repository(self.registry, "team/multi"), Repository(self.registry, "team/bound")
+        put_index(base, "1", [put_image(base, a, [{a: b""}], f"linux/{a}", config={"Env": ["A=base"]}) for a in ("amd64", "arm64")])
+        spec = {"kind": "build", "base": f"{base.ref}:1", "targets": [f"{app.ref}:1"], "platforms": ["linux/amd64", "linux/arm64"]}
+        self.daemon.run_job({**spec, "config": {"env": {"A": "all"}, "user": "1", "platforms": {
+            "linux/arm64": {"env": {"A": "arm", "B": "1"}, "user": None}}}})
+        configs = [app.config(m["digest"])["config"] for m in app.manifest("1")["manifests"]]
+        self.assertEqual(configs, [{"Env": ["A=all"], "User": "1"}, {"Env": ["A=arm", "B=1"]}])
+        for bound, pointer in (({"linux": {}}, "/linux"), ({"linux/arm64": {"usr": "1"}}, "/linux~1arm64/usr"),
+                               ({"linux/arm64": {"platforms": {}}}, "/linux~1arm64/platforms"), ([], "")):
+            status, problem = self.daemon.refused_job({**spec, "config": {"platforms": bound}})
+            self.assertEqual((status, problem["errors"][0]["pointer"]), (400, "/config/platforms" + pointer))
+
     # -- contexts
 
     def put_context(self, data):
