@@ -15,6 +15,7 @@ import unittest
 
 from daemon import Daemon
 from images import Repository, put_image, put_index
+from load import offer
 from registries import Registry
 
 FULL = os.environ.get("DRAY_FULL") == "1"
@@ -143,6 +144,30 @@ class Storm(unittest.TestCase):
                     if target.startswith(registry.address):
                         repository, tag = target.split("/", 1)[1].split(":")
                         self.assertEqual(tag_history(registry, repository, tag), [digest], target)
+
+
+class Many(unittest.TestCase):
+    def test_ready_again_with_many_jobs(self):
+        """None that was accepted is lost, and starting does not take long for many."""
+        count = 10_000 if FULL else 400
+        with Daemon(settings={"daemon.paused": "true"}) as daemon:
+            def spec(client, number):
+                return {"kind": "copy", "source": "127.0.0.1:1/a:1", "targets": [f"127.0.0.1:1/b:{client}-{number}"]}
+            accepted = offer(daemon, spec, count=count).ids()
+            self.assertEqual(len(set(accepted)), count)
+            starts = []
+            for _ in range(5):
+                daemon.kill()
+                begin = time.monotonic()
+                daemon.start()
+                starts.append(time.monotonic() - begin)
+            print(f"ready with {count} jobs: {max(starts):.2f} s at most", flush=True)
+            found, cursor = set(), ""
+            while cursor is not None:
+                page = daemon.get(f"/v1/jobs?limit=1000{cursor and '&cursor='}{cursor}")
+                found.update(job["id"] for job in page["items"] if job["state"] == "queued")
+                cursor = page["next"]
+            self.assertEqual(found, set(accepted))
 
 
 if __name__ == "__main__":
