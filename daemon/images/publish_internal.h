@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the files of publishing share: publish.c (the order), publish_blobs.c (blobs and their steps), publish_manifests.c
+// What the files of publishing share: publish.c (the order), publish_blobs.c and blob_step.c (blobs), publish_manifests.c
 // (manifests and tags), publish_journal.c (the checkpoint). Private to them.
 #pragma once
 
