@@ -96,7 +96,7 @@ static int push_pending(struct blob_step *self, struct blob_push *push, size_t *
         if (self->how[i] != HOW_PENDING || can_wait(self, i))
             continue;
         struct blob_push_target *target = &push->targets[push->n_targets];
-        target->error = ERROR_INIT;
+        *target = (struct blob_push_target){.error = ERROR_INIT}; // nothing of one that was passed over
         if (prepare_target(self, i, target, err))
             return -1;
         if (target->how == BLOB_PUSH_EXISTS) {

@@ -90,6 +90,14 @@ class LocalJobs(unittest.TestCase):
         self.daemon.run_job({"kind": "copy", "source": f"oci:{out}/absent:1", "targets": [f"oci:{out}/empty:1"]}, state="failed")
         self.assertEqual(list((out / "empty").iterdir()), [])
 
+    def test_what_one_place_has_the_next_may_lack(self):
+        out = self.daemon.output_root
+        self.daemon.run_job({**self.spec("has"), "targets": [f"oci:{out}/has:1", f"oci:{out}/origin:1"]})
+        targets = [f"oci:{out}/has:2", f"oci:{out}/lacks:1", f"oci-archive:{out}/lacks.tar:1"]
+        self.daemon.run_job({"kind": "copy", "source": f"oci:{out}/origin:1", "targets": targets})
+        for place in targets:
+            self.daemon.run_job({"kind": "check", "source": place, "deep": True})
+
     def test_if_exists_of_layouts_and_archives(self):
         out = self.daemon.output_root
         self.daemon.run_job(self.spec("source"))
