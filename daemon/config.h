@@ -27,7 +27,7 @@ struct config {
     struct config_list hosts, admins;
     char *log_level;
     bool paused;
-    int64_t drain_ms, heartbeat_ms, progress_ms, attached_grace_ms;
+    int64_t drain_ms, heartbeat_ms, progress_ms, attached_grace_ms, stuck_ms;
     int64_t source_date_epoch;
     // [limits]
     int64_t max_queued, max_queued_per_caller, max_running, max_steps_per_job, kept_jobs, max_connections, context_bytes;

@@ -40,6 +40,7 @@ const struct config_key config_keys[] = {
     INT("daemon", heartbeat_ms, 10, 600000, "10000", "a heartbeat on a stream after this much silence"),
     INT("daemon", progress_ms, 10, 60000, "100", "progress events at most this often"),
     INT("daemon", attached_grace_ms, 100, 3600000, "30000", "an attached job is cancelled without reader after"),
+    INT("daemon", stuck_ms, 100, DAY_MS, "600000", "a step without progress for so long stops the systemd watchdog"),
     INT("daemon", source_date_epoch, 0, INT64_C(253402300799), NULL,
         "`created` of images that do not say; default: $SOURCE_DATE_EPOCH, else 0"),
     INT("limits", max_queued, 1, 10000000, "100000", "jobs that are not finished; more are refused with 503"),

@@ -45,7 +45,7 @@
 #include "store/store.h"
 #include "token_file.h"
 
-enum { HOUSEKEEPING_MS = 60000, WATCHDOG_STEP_MS = 600000, CONFIGS_BYTES = 4 << 20 };
+enum { HOUSEKEEPING_MS = 60000, CONFIGS_BYTES = 4 << 20 };
 
 #define SPOOL_BYTES_MAX ((int64_t)64 << 30)
 
@@ -432,7 +432,7 @@ static void feed_watchdog(void *arg)
     struct daemon *d = arg;
     struct engine_stats stats;
     engine_stats(d->engine, &stats);
-    if (stats.oldest_step_ms < WATCHDOG_STEP_MS)
+    if (stats.oldest_step_ms < d->config->stuck_ms)
         notify_send("WATCHDOG=1\nSTATUS=%lld running, %lld queued", (long long)stats.running, (long long)stats.queued);
     loop_timer_start(d->watchdog, notify_watchdog_ms());
 }

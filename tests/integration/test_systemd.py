@@ -76,6 +76,24 @@ class Notify(unittest.TestCase):
             self.assertTrue(all("WATCHDOG=1" not in message for message in manager.wait_for("STOPPING=1")))
 
 
+    def test_stuck_worker_stops_the_watchdog(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent, Daemon(settings={"daemon.stuck_ms": "300"}, start=False) as daemon:
+            manager = Manager(str(daemon.directory / "notify"))
+            self.addCleanup(manager.socket.close)
+            daemon.environment.update(NOTIFY_SOCKET=str(daemon.directory / "notify"), WATCHDOG_USEC="200000")
+            daemon.start()
+            manager.wait_for("WATCHDOG=1", 3)
+            job = daemon.post_job({"kind": "copy", "source": f"127.0.0.1:{silent.getsockname()[1]}/a:1", "targets": ["127.0.0.1:1/b:1"]})
+            manager.socket.settimeout(3)
+            with self.assertRaises(TimeoutError):  # the loop turns, and says nothing
+                manager.wait_for("WATCHDOG=1", 200)
+            self.assertEqual(daemon.request("GET", "/healthz").status, 200)
+            daemon.request("POST", f"/v1/jobs/{job['id']}/cancel")
+            daemon.wait_job(job["id"])
+            manager.socket.settimeout(30)
+            manager.wait_for("WATCHDOG=1", 3)
+
+
 class SocketActivation(unittest.TestCase):
     def start(self, daemon, pid_offset):
         listener = socket.socket(socket.AF_UNIX)
