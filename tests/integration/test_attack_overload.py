@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """More than there is room for: jobs, connections, descriptors. Refusals are quick, memory stays flat, what was accepted ends."""
 
-import json
 import os
 import socket
 import subprocess
-import threading
 import time
 import unittest
 import unittest.mock
 
 from daemon import Daemon
 from images import Repository, put_image
+from load import offer
 from registries import Registry
 
 FULL = os.environ.get("DRAY_FULL") == "1"
 ASAN = bool(os.environ.get("ASAN_OPTIONS") or os.environ.get("TSAN_OPTIONS"))
-
+QUEUE = 104  # a multiple of the connections
 POPEN = subprocess.Popen
 
 
@@ -30,44 +29,32 @@ class Overload(unittest.TestCase):
     def spec(self, i):
         return {"kind": "copy", "source": f"{self.registry.address}/source:1", "targets": [f"{self.registry.address}/over:{i}"]}
 
-    def test_more_jobs_than_the_queue_holds(self):
-        with Daemon(settings={"limits.max_queued": 50, "limits.kept_jobs": 20}) as daemon:
-            accepted, refused, times, figures = [], 0, [], []
+    def finish(self, daemon, ids):
+        for job_id in ids:
+            self.assertEqual(daemon.wait_job(job_id)["state"], "succeeded")
+
+    def peak(self, daemon):
+        """Jobs a second when never too many are offered."""
+        begin, rounds = time.monotonic(), 5 if FULL else 2
+        for k in range(rounds):
+            answers = offer(daemon, lambda client, n: self.spec(f"p{k}-{client}-{n}"), count=QUEUE)  # pylint: disable=W0640
+            self.assertEqual(answers.count(202), QUEUE)
+            self.finish(daemon, answers.ids())
+        return rounds * QUEUE / (time.monotonic() - begin)
+
+    def test_ten_times_more_than_can_be_done(self):
+        with Daemon(settings={"limits.max_queued": QUEUE, "limits.kept_jobs": 20}) as daemon:
+            peak, figures = self.peak(daemon), []
             begin = time.monotonic()
-            seconds = 40 if FULL else 4
-
-            def offer(k):
-                nonlocal refused
-                n = 0
-                connection = daemon.connection()
-                while time.monotonic() < begin + seconds:
-                    n += 1
-                    started = time.monotonic()
-                    connection.request("POST", "/v1/jobs", json.dumps(self.spec(f"{k}-{n}")), {"Content-Type": "application/json"})
-                    answer = connection.getresponse()
-                    body = json.loads(answer.read())
-                    took = time.monotonic() - started
-                    if answer.status == 202:
-                        accepted.append(body["id"])
-                    else:
-                        self.assertEqual((answer.status, body["code"]), (503, "overloaded"))
-                        self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
-                        times.append(took)
-                        refused += 1
-                        time.sleep(0.002)
-
-            threads = [threading.Thread(target=offer, args=(k,)) for k in range(8)]
-            for thread in threads:
-                thread.start()
-            while any(t.is_alive() for t in threads):
-                figures.append(daemon.memory_kib())
-                time.sleep(0.5)
-            times.sort()
-            for job_id in accepted:
-                self.assertEqual(daemon.wait_job(job_id)["state"], "succeeded")
-            self.assertGreater(refused, 0)
-            p99 = times[len(times) * 99 // 100]
-            print(f"{len(accepted)} accepted, {refused} refused, p99 {p99 * 1000:.1f} ms, RssAnon {figures} KiB", flush=True)
+            answers = offer(daemon, lambda client, n: self.spec(f"{client}-{n}"), seconds=60 if FULL else 4, rate=10 * peak,
+                            meanwhile=lambda: figures.append(daemon.memory_kib()))
+            self.finish(daemon, answers.ids())
+            rate = answers.count(202) / (time.monotonic() - begin)
+            print(f"{peak:.0f} jobs/s; offered {len(answers.list) / answers.seconds:.0f}/s: {rate:.0f} done/s, {answers.count(503)} refused "
+                  f"(p99 {answers.p99(503) * 1000:.1f} ms), RssAnon {figures[len(figures) // 3]} -> {figures[-1]} KiB", flush=True)
+            self.assertEqual(answers.count(202) + answers.count(503), len(answers.list))
+            self.assertGreater(answers.count(503), answers.count(202))
+            self.assertTrue(all(int(again) >= 1 for status, _, _, again in answers.list if status == 503))
             if not ASAN:
                 self.assertLess(figures[-1] - figures[len(figures) // 3], 12_000)
 

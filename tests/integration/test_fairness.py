@@ -22,7 +22,7 @@ class Fairness(unittest.TestCase):
         return {"kind": "copy", "source": f"{self.registry.address}/{name}:1", "targets": [f"{self.other.address}/{name}:1"], **members}
 
     def test_one_large_job_does_not_starve_fifty_small_ones(self):
-        self.other.set(read_bps=2000)  # a blob takes a while, whatever the machine
+        self.other.set(read_bps=5000)  # a blob takes a while, whatever the machine
         self.addCleanup(self.other.set, read_bps=0)
         with Daemon() as daemon:
             large = daemon.post_job(self.copy("many"))["id"]
