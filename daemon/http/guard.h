@@ -14,7 +14,7 @@
 
 enum {
     GUARD_FIELDS_MAX = 64,
-    GUARD_HEAD_BYTES_MAX = 16 * 1024,
+    GUARD_HEAD_BYTES_MAX = 12 * 1024,
     GUARD_TARGET_MAX = 8 * 1024,
 };
 

@@ -16,9 +16,9 @@
 #include "http/server_internal.h"
 
 // The library's memory for one connection: the head, and what is being sent. It clears half of it with each
-// request, so an open stream costs that much: small enough for ten thousand of them, large enough for the
-// heads of browsers.
-enum { CONNECTION_MEMORY = 16 * 1024, SIZED_BLOCK = 64 * 1024, PIPE_BYTES = 256 * 1024, EVENTS_QUEUED = 16 * 1024 };
+// request, so an open stream costs that much: small enough for ten thousand of them in 200 MB, large enough for
+// the longest head (GUARD_HEAD_BYTES_MAX) and that of its answer.
+enum { CONNECTION_MEMORY = 14 * 1024, SIZED_BLOCK = 64 * 1024, PIPE_BYTES = 256 * 1024, EVENTS_QUEUED = 16 * 1024 };
 
 static struct server *server_of(const struct request *request)
 {
