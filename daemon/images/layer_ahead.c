@@ -47,6 +47,7 @@ void layer_ahead_open(struct layer_ahead *ahead, const struct endpoint *to, stru
     static const struct sink_ops ops = {.write = ahead_write};
     *ahead = (struct layer_ahead){.sink.ops = &ops, .writer = writer, .step = step, .entry = entry};
     ahead->has_earlier = memory->earlier.blob;
+    ahead->differs = memory->edited;
     memory->earlier.differs = &ahead->differs;
     if (!entry)
         return;

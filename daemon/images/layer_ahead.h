@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is packed goes to the cache, and at the same time to the registry that the job publishes to, if that may be
-// (registry/blob_ahead.h). Where an earlier build of the same sources left its layer, not before this one is seen to differ
-// from it: until then it may well be the same, and there already. Worker.
+// (registry/blob_ahead.h). Where an earlier build of the same sources left its layer, not before this one is known to differ
+// from it, or likely to because some of its files were touched but not all: until then it may well be the same, and there
+// already. Worker.
 #pragma once
 
 #include "base/stream.h"
@@ -25,8 +26,8 @@ struct layer_ahead {
     struct blob_ahead *ahead;
 };
 
-// entry: borrowed, or NULL: to the cache alone; named when the layer is packed. Tells the memory whom to tell that the layer differs. All is borrowed until
-// layer_ahead_close.
+// entry: borrowed, or NULL: to the cache alone; named when the layer is packed. Tells the memory whom to tell that the layer
+// differs. All is borrowed until layer_ahead_close.
 void layer_ahead_open(struct layer_ahead *ahead, const struct endpoint *to, struct upload_entry *entry, struct step *step,
                       struct layer_memory *memory, struct blob_writer *writer);
 // Leaves the upload's session, if there is one, in the journal. failed: there is nothing that it could be good for.

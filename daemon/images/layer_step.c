@@ -72,7 +72,7 @@ static int pack_run(struct step *step, struct error *err)
     struct layer_spec spec = *work->spec;
     struct layer_ahead ahead;
     spec.spool_dirfd = work->context->spool_dirfd;
-    layer_memory_open(&memory, work->context, &work->caller, &spec);
+    layer_memory_open(&memory, work->context, &work->caller, &(struct layer_edit){work->files, work->changed}, &spec);
     layer_ahead_open(&ahead, work->registry, step->side_host ? self->upload : NULL, step, &memory, writer);
     int result = pack_to(work, &spec, &ahead.sink, step, &work->result, err);
     if (!result)
@@ -216,9 +216,11 @@ static int fingerprint_run(struct step *step, struct error *err)
     complete_caller(&work->caller);
     if (context_files_open(work->context, work->owner_uid, work->spec, err))
         return -1;
+    struct layer_spec spec = *work->spec;
     if (work->split)
-        return layer_survey(work->spec, roots, &work->caller, &step->monitor, &work->survey, err);
-    return layer_fingerprint(work->spec, roots, &work->caller, &step->monitor, &work->fingerprint, &work->stable, err);
+        spec.part = LAYER_APPLICATION; // what changes more often
+    int64_t since_ms = layer_memory_time(work->context, &work->caller, &spec);
+    return layer_survey(work->spec, roots, &work->caller, since_ms, &step->monitor, &work->survey, err);
 }
 
 // The fingerprint is known: was it packed before?
@@ -242,6 +244,8 @@ static void set_part(struct layer_work *work, const struct layer_spec *spec, con
     work->part = *spec;
     work->part.part = part;
     work->spec = &work->part;
+    work->files = survey->files[part];
+    work->changed = survey->changed[part];
     work->fingerprint = survey->fingerprint[part];
     work->stable = survey->stable[part];
 }
@@ -264,10 +268,10 @@ static int fingerprint_done(struct step *step, struct job *job, struct error *er
 {
     struct layer_work *work = ((struct layer_step *)step)->work;
     work->open_parts = 1;
-    if (work->split && !work->survey.splits)
+    if (!work->split || !work->survey.splits) {
         set_part(work, work->spec, &work->survey, LAYER_WHOLE);
-    if (!work->split || !work->survey.splits)
         return find_or_pack(work, job, err);
+    }
     part_in_two(work);
     return find_or_pack(work, job, err) ? -1 : find_or_pack(work->upper, job, err);
 }

@@ -23,8 +23,9 @@ struct layer_work {
     bool cached;                   // made before: nothing was packed
     bool leased;
     bool split;                    // `split: "auto"`: dependencies may become a layer of their own
-    struct layer_survey survey;    // then
-    struct layer_spec part;        // of a split layer: the spec with its part; shares all else
+    struct layer_survey survey;
+    struct layer_spec part;        // the spec with the part of the survey that is packed; shares all else
+    int64_t files, changed;        // of that part
     struct layer_work *upper;      // of a split layer: the application, above this one; owned. Else NULL
     struct layer_work *lower;      // the inverse
     size_t open_parts;

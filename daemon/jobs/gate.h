@@ -18,8 +18,8 @@ struct gate *gate_new(const struct engine_gate *governor, struct loop *loop,
                       void (*open)(void *arg, struct fair_entry *entry), void *arg);
 void gate_free(struct gate *gate); // nothing may wait
 
-// Enters all hosts of the step (and the one on the side, or drops it), or none: false, with the host that is closed and when to ask again (0: when
-// somebody leaves it).
+// Enters all hosts of the step, or none: false, with the host that is closed and when to ask again (0: when
+// somebody leaves it). The host on the side is entered, too, or the step loses it.
 bool gate_enter(struct gate *gate, struct step *step, const char **ret_closed, int64_t *ret_retry_at_ms);
 // Leaves all hosts of a step; err: how it ended, NULL for well. Told to the host that err is about; the
 // others learn nothing (ERR_CANCELLED).

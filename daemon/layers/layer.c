@@ -213,13 +213,13 @@ int layer_fingerprint(const struct layer_spec *spec, const struct roots *roots,
 // --- survey
 // --------------------------------------------------------------------------------------------------------
 
-static int survey_as_caller(const struct layer_spec *spec, const struct roots *roots, struct monitor *monitor,
-                            struct layer_survey *ret, struct error *err)
+static int survey_as_caller(const struct layer_spec *spec, const struct roots *roots, int64_t since_ms,
+                            struct monitor *monitor, struct layer_survey *ret, struct error *err)
 {
     struct tree *tree = spec_to_tree(spec, roots, SPEC_TARS_SKIP, -1, monitor, err);
     if (!tree)
         return -1;
-    struct survey *survey = survey_new(spec);
+    struct survey *survey = survey_new(spec, since_ms);
     int status = 0;
     for (enum layer_part part = 0; part < LAYER_PARTS && status == 0; part++)
         status = fingerprint_tars(spec, roots, survey_fingerprint(survey, part), err);
@@ -234,7 +234,7 @@ static int survey_as_caller(const struct layer_spec *spec, const struct roots *r
 }
 
 int layer_survey(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *who,
-                 struct monitor *monitor, struct layer_survey *ret, struct error *err)
+                 int64_t since_ms, struct monitor *monitor, struct layer_survey *ret, struct error *err)
 {
     *ret = (struct layer_survey){0};
     struct layer_spec whole = *spec;
@@ -244,7 +244,7 @@ int layer_survey(const struct layer_spec *spec, const struct roots *roots, const
     if (status == 0)
         status = caller_enter(&caller, err);
     if (status == 0)
-        status = survey_as_caller(&whole, roots, monitor, ret, err);
+        status = survey_as_caller(&whole, roots, since_ms, monitor, ret, err);
     caller_fini(&caller);
     return status;
 }

@@ -179,10 +179,12 @@ struct layer_survey {
     bool stable[LAYER_PARTS];
     int64_t files[LAYER_PARTS]; // that are no directories
     int64_t bytes[LAYER_PARTS]; // of their contents
+    int64_t changed[LAYER_PARTS]; // of the files: of those on disk whose state is from since_ms or later
     bool splits;                // both parts have files
 };
+// since_ms: Unix time in milliseconds, of what was made before; 0: nothing was.
 int layer_survey(const struct layer_spec *spec, const struct roots *roots, const struct layer_caller *caller,
-                 struct monitor *monitor, struct layer_survey *ret, struct error *err);
+                 int64_t since_ms, struct monitor *monitor, struct layer_survey *ret, struct error *err);
 // To be remembered is always layer_result.fingerprint, which layer_pack took of what it read: a file that
 // came between the two steps would otherwise be in a layer that is found again without it. The same tar in
 // another compression: diff_id stays. For LAYER_ESTARGZ make a spec with a LAYER_LAYER entry instead.

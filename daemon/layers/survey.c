@@ -20,15 +20,17 @@ struct above {
 struct survey {
     struct fingerprint *fingerprints[LAYER_PARTS];
     struct layer_survey counts;
+    int64_t since_ms;
     struct above *above; // directories on the way to the present path
     size_t n_above, capacity;
     struct strbuf bytes; // of them, one behind the other
     char path[WALK_PATH_MAX + 16];
 };
 
-struct survey *survey_new(const struct layer_spec *spec)
+struct survey *survey_new(const struct layer_spec *spec, int64_t since_ms)
 {
     struct survey *survey = mem_new(struct survey);
+    survey->since_ms = since_ms;
     for (enum layer_part part = 0; part < LAYER_PARTS; part++)
         survey->fingerprints[part] = fingerprint_new(spec, part);
     survey->bytes = STRBUF_INIT(ABOVE_MAX);
@@ -96,10 +98,17 @@ static void visit_directory(struct survey *survey, const struct walk_item *item)
         take_above(survey, item->dependency ? LAYER_DEPENDENCIES : LAYER_APPLICATION);
 }
 
+static bool is_changed(const struct survey *survey, const struct walk_item *item)
+{
+    const struct stat *st = item->st;
+    return survey->since_ms && st && st->st_ctim.tv_sec * INT64_C(1000) + st->st_ctim.tv_nsec / 1000000 >= survey->since_ms;
+}
+
 static void count(struct survey *survey, enum layer_part part, const struct walk_item *item)
 {
     bool marker = item->kind == WALK_WHITEOUT || item->kind == WALK_OPAQUE;
     survey->counts.files[part] += !marker;
+    survey->counts.changed[part] += is_changed(survey, item);
     survey->counts.bytes[part] += item->kind == WALK_FILE ? item->size : 0;
 }
 

@@ -10,7 +10,7 @@
 
 struct survey;
 
-struct survey *survey_new(const struct layer_spec *spec);
+struct survey *survey_new(const struct layer_spec *spec, int64_t since_ms); // as layer_survey
 void survey_free(struct survey *survey); // NULL is fine
 struct fingerprint *survey_fingerprint(struct survey *survey, enum layer_part part);
 int survey_visit(void *context, const struct walk_item *item, struct error *err); // a walk_visit

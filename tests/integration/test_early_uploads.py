@@ -173,6 +173,15 @@ class Known(Case):
         self.assertEqual(self.pieces(since), [])
         self.assertEqual(again["result"]["stats"]["bytes_sent"], 0)
 
+    def test_at_once_where_a_few_files_have_changed(self):
+        """The last file of the layer has other bytes of the same length: all blocks before it are as they were."""
+        self.build()
+        since = len(self.registry.requests)
+        (self.tree / "d4/file9").write_bytes(os.urandom(SIZE // 16))
+        self.build()
+        self.assertGreater(sum(self.pieces(since)), SIZE / 4)
+        self.sessions_end()
+
     def test_from_the_first_block_that_differs(self):
         self.build()
         since = len(self.registry.requests)

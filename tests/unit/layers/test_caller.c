@@ -80,7 +80,7 @@ static void test_fingerprint_too(void **state)
     assert_int_equal(layer_fingerprint(&fx->spec, fx->roots, &caller, NULL, &digest, &stable, &fx->err), -1);
     assert_int_equal(fx->err.code, ERR_FORBIDDEN);
     error_clear(&fx->err);
-    assert_int_equal(layer_survey(&fx->spec, fx->roots, &caller, NULL, &surveyed, &fx->err), -1);
+    assert_int_equal(layer_survey(&fx->spec, fx->roots, &caller, 0, NULL, &surveyed, &fx->err), -1);
     assert_int_equal(fx->err.code, ERR_FORBIDDEN);
     assert_int_equal(fsuid(), geteuid());
 }

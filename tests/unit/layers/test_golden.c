@@ -38,7 +38,7 @@ static void describe_tars(struct fixture *fx, struct strbuf *out)
 {
     static const char *const titles[] = {"", "dependencies:\n", "application:\n"};
     struct layer_survey survey;
-    assert_int_equal(layer_survey(&fx->spec, fx->roots, NULL, NULL, &survey, &fx->err), 0);
+    assert_int_equal(layer_survey(&fx->spec, fx->roots, NULL, 0, NULL, &survey, &fx->err), 0);
     fx->spec.algorithm = LAYER_NONE;
     for (enum layer_part part = LAYER_WHOLE; part < (survey.splits ? LAYER_PARTS : LAYER_DEPENDENCIES);
          part++) {

@@ -8,7 +8,7 @@
 
 static void survey(struct fixture *fx, struct layer_survey *ret)
 {
-    if (layer_survey(&fx->spec, fx->roots, NULL, NULL, ret, &fx->err) < 0)
+    if (layer_survey(&fx->spec, fx->roots, NULL, 0, NULL, ret, &fx->err) < 0)
         fail_msg("%s", fx->err.detail);
 }
 
