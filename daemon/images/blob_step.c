@@ -44,8 +44,10 @@ static int prepare_target(struct blob_step *self, size_t index, struct blob_push
     target->force = self->force;
     if (endpoint_is_registry(&d->endpoint)) {
         target->scope = endpoint_scope(&d->endpoint, &self->base);
-        if (self->uploads[index])
+        if (self->uploads[index]) {
             target->session = upload_journal_session(self->uploads[index]);
+            target->hasher = upload_journal_hash(self->uploads[index], &target->hashed);
+        }
         return 0;
     }
     if (!self->force && image_store_blob_size(d->endpoint.store, &blob->digest) == blob->size) {
@@ -184,6 +186,7 @@ out:
             self->how[numbers[i]] = how_of(push.targets[i].how);
         sink_close(push.targets[i].sink);
         free(push.targets[i].session);
+        hasher_free(push.targets[i].hasher);
         error_clear(&push.targets[i].error);
     }
     free(push.targets);

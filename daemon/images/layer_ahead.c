@@ -59,6 +59,9 @@ void layer_ahead_close(struct layer_ahead *ahead, bool failed)
 {
     if (!ahead->ahead)
         return;
-    AUTO_FREE char *session = blob_ahead_end(ahead->ahead, failed, &ahead->step->monitor);
+    struct hasher *hasher;
+    int64_t hashed = 0;
+    AUTO_FREE char *session = blob_ahead_end(ahead->ahead, failed, &ahead->step->monitor, &hasher, &hashed);
     upload_journal_note(ahead->entry, session);
+    upload_journal_keep_hash(ahead->entry, hasher, hashed);
 }

@@ -22,6 +22,8 @@ struct upload_entry {
     bool kept;                   // has a fact
     pthread_mutex_t mutex;       // what follows is shared with the worker
     struct secret *session;      // NULL: none
+    struct hasher *hasher;       // of the first bytes that it was sent, or NULL
+    int64_t hashed;
     bool posted;                 // a letter is on its way
 };
 

@@ -38,6 +38,7 @@ static void entry_free(struct upload_entry *entry)
     if (entry->auth)
         credential_set_unref(entry->auth);
     secret_free(entry->session);
+    hasher_free(entry->hasher);
     pthread_mutex_destroy(&entry->mutex);
     free(entry->host);
     free(entry->repository);
@@ -263,4 +264,22 @@ void upload_journal_note(struct upload_entry *entry, const char *session)
     pthread_mutex_unlock(&entry->mutex);
     if (post)
         mailbox_post(entry->journal->options.mailbox, &entry->letter);
+}
+
+void upload_journal_keep_hash(struct upload_entry *entry, struct hasher *hasher, int64_t hashed)
+{
+    pthread_mutex_lock(&entry->mutex);
+    hasher_free(entry->hasher);
+    entry->hasher = hasher;
+    entry->hashed = hashed;
+    pthread_mutex_unlock(&entry->mutex);
+}
+
+struct hasher *upload_journal_hash(struct upload_entry *entry, int64_t *ret_hashed)
+{
+    pthread_mutex_lock(&entry->mutex);
+    struct hasher *hasher = mem_take(entry->hasher);
+    *ret_hashed = entry->hashed;
+    pthread_mutex_unlock(&entry->mutex);
+    return hasher;
 }

@@ -45,5 +45,8 @@ void upload_journal_release(struct upload_entry *entry);
 char *upload_journal_session(struct upload_entry *entry);
 // The same worker: it has changed. NULL: there is none any more.
 void upload_journal_note(struct upload_entry *entry, const char *session);
+// The same worker: blob_push_target.hasher and hashed, kept in memory beside the session. hasher: taken, or NULL.
+void upload_journal_keep_hash(struct upload_entry *entry, struct hasher *hasher, int64_t hashed);
+struct hasher *upload_journal_hash(struct upload_entry *entry, int64_t *ret_hashed); // takes it out; NULL: none
 // A job may have ended: sees to what it left. NULL is fine.
 void upload_journal_look(struct upload_journal *journal);

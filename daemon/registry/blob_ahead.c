@@ -53,6 +53,7 @@ struct blob_ahead {
     struct registry_call call;
     bool call_open;
     struct upload upload;
+    struct hasher *hasher; // of the bytes before the upload's offset
     int64_t piece_bytes;
     bool useless; // the session
 };
@@ -118,12 +119,17 @@ static int send_to(struct blob_ahead *ahead, int64_t end, struct error *err)
 {
     static const struct reader_at_ops ops = {.read_at = view_read_at};
     const struct registry *registry = ahead->scope.registry;
-    struct view view = {{&ops, end}, ahead->made};
-    struct transfer *transfer = transfer_new(registry->transport, registry->hosts, NULL, end, &ahead->monitor);
-    transfer_set_part(transfer, ahead->upload.offset, end, NULL);
+    struct view view = {{&ops, INT64_MAX}, ahead->made};
+    struct transfer *transfer =
+        transfer_new(registry->transport, registry->hosts, NULL, INT64_MAX, &ahead->monitor);
+    transfer_set_part(transfer, ahead->upload.offset, end, ahead->hasher);
     int failed = transfer_open_reader(transfer, &view.base, err);
     if (!failed)
         failed = send_through(ahead, transfer, end, err);
+    if (!failed) {
+        hasher_free(ahead->hasher);
+        ahead->hasher = transfer_take_hasher(transfer);
+    }
     transfer_free(transfer);
     return failed;
 }
@@ -242,6 +248,7 @@ static void clear(struct blob_ahead *ahead)
     upload_clear(&ahead->upload);
     if (ahead->call_open)
         registry_call_close(&ahead->call);
+    hasher_free(ahead->hasher);
     reader_at_close(ahead->made);
     pthread_cond_destroy(&ahead->changed);
     pthread_mutex_destroy(&ahead->lock);
@@ -264,6 +271,7 @@ struct blob_ahead *blob_ahead_start(const struct registry_scope *scope, struct r
     ahead->made = made;
     ahead->opened = opened;
     ahead->arg = arg;
+    ahead->hasher = hasher_new(DIGEST_SHA256);
     ahead->piece_bytes = FIRST_BYTES;
     if (start(ahead) == 0)
         return ahead;
@@ -305,15 +313,20 @@ static void count(const struct blob_ahead *ahead, struct monitor *monitor)
     atomic_fetch_add_explicit(&monitor->tokens, ahead->monitor.tokens, memory_order_relaxed);
 }
 
-char *blob_ahead_end(struct blob_ahead *ahead, bool drop, struct monitor *monitor)
+char *blob_ahead_end(struct blob_ahead *ahead, bool drop, struct monitor *monitor, struct hasher **ret_hasher,
+                     int64_t *ret_hashed)
 {
     char *session = NULL;
+    *ret_hasher = NULL;
     wait_for_thread(ahead, drop);
     count(ahead, monitor);
     if (drop || ahead->useless || ahead->upload.offset == 0)
         upload_cancel(&ahead->upload);
-    else if (ahead->upload.open)
+    else if (ahead->upload.open) {
         session = blob_session_format(&ahead->upload);
+        *ret_hasher = mem_take(ahead->hasher);
+        *ret_hashed = ahead->upload.offset;
+    }
     clear(ahead);
     return session;
 }

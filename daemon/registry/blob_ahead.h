@@ -29,5 +29,7 @@ struct blob_ahead *blob_ahead_start(const struct registry_scope *scope, struct r
 void blob_ahead_offer(struct blob_ahead *ahead, int64_t size);
 // Sends no more, and ends it. The session for blob_push_target.session, or NULL; then nothing is left behind at
 // the registry. With `drop` there never is one. Waits for the piece under way, but not for long. What was sent
-// is added to the counters of monitor.
-char *blob_ahead_end(struct blob_ahead *ahead, bool drop, struct monitor *monitor);
+// is added to the counters of monitor. *ret_hasher: caller frees; with *ret_hashed for blob_push_target, too;
+// NULL without a session.
+char *blob_ahead_end(struct blob_ahead *ahead, bool drop, struct monitor *monitor, struct hasher **ret_hasher,
+                     int64_t *ret_hashed);

@@ -242,6 +242,16 @@ static int recover(struct work *work, int64_t end, struct error *err)
     return -1;
 }
 
+// What an earlier run has hashed while it sent it, if the registry has all of that.
+static void take_over_hash(struct work *work)
+{
+    const struct blob_push_target *target = target_of(work);
+    if (!target->hasher || target->hashed > work->upload->offset)
+        return;
+    work->hasher = hasher_dup(target->hasher);
+    work->hashed = target->hashed;
+}
+
 int blob_chunks_run(struct blob_chunks *chunks, struct error *err)
 {
     struct work work = {.chunks = chunks,
@@ -251,6 +261,8 @@ int blob_chunks_run(struct blob_chunks *chunks, struct error *err)
                         .mended = chunks->upload->offset > 0};
     int result = 0;
     chunks->source_failed = chunks->session_good = false;
+    if (work.mended)
+        take_over_hash(&work);
     remember_session(&work);
     while (result == 0 && work.upload->open) {
         int64_t end = chunk_end(&work);

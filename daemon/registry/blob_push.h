@@ -30,6 +30,10 @@ struct blob_push_target {
     // caller, who ends it with free. Good for this digest at this repository only. Only used if keep_sessions
     // is set.
     char *session;
+    // With a session: the state of the hash (of the digest's algorithm) after the first `hashed` bytes, as they
+    // were sent there, so that they need not be read again; the caller's. NULL: not known.
+    struct hasher *hasher;
+    int64_t hashed;
     // out
     enum blob_push_how how;
     int64_t bytes_sent; // blob bytes uploaded, those of attempts that failed included

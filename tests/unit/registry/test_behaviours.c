@@ -1448,6 +1448,48 @@ static void sessions_that_are_kept(void **state)
     in_chunks(0);
 }
 
+// What was hashed as it was sent is not read again, unless the registry has less of it.
+static void what_was_hashed_is_not_read_again(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    in_chunks(1 * MIB);
+    for (int more = 0; more < 2; more++) {
+        begin(NULL);
+        struct live_blob blob = live_blob_new(LARGE, 1);
+        struct reader_at *reader = reader_at_bytes(blob.bytes, LARGE);
+        struct blob_push_target target = {.scope = live.scope, .error = ERROR_INIT};
+        struct blob_push push = {.digest = blob.digest,
+                                 .size = LARGE,
+                                 .reader = reader,
+                                 .targets = &target,
+                                 .n_targets = 1,
+                                 .keep_sessions = true};
+        fault("upload-patch", "status-503", "{\"skip\": 4, \"times\": 1}");
+        assert_int_equal(blob_push_run(&push, &err), -1);
+        error_clear(&err);
+        err = ERROR_INIT;
+        target.hashed = (4 + more) * MIB;
+        target.hasher = hasher_new(DIGEST_SHA256);
+        hasher_update(target.hasher, blob.bytes, (size_t)target.hashed);
+        reader_at_close(reader);
+        blob.bytes[0] ^= 1; // seen only if it is read
+        push.reader = reader = reader_at_bytes(blob.bytes, LARGE);
+        assert_int_equal(blob_push_run(&push, &err), more ? -1 : 0);
+        assert_int_equal(err.code, more ? ERR_DIGEST_MISMATCH : ERR_NONE);
+        blob_push_abandon(&push);
+        live_check(&live);
+        error_clear(&err);
+        err = ERROR_INIT;
+        error_clear(&target.error);
+        hasher_free(target.hasher);
+        free(target.session);
+        reader_at_close(reader);
+        free(blob.bytes);
+    }
+    in_chunks(0);
+}
+
 // One source, chunked to one target and whole to another; the source is a registry.
 static void chunks_from_a_registry(void **state)
 {
@@ -1653,6 +1695,7 @@ int main(void)
         cmocka_unit_test(deletions),
         cmocka_unit_test(parts_of_blobs),
         cmocka_unit_test(sessions_that_are_kept),
+        cmocka_unit_test(what_was_hashed_is_not_read_again),
         cmocka_unit_test(chunks_from_a_registry),
         cmocka_unit_test(mirrors),
         cmocka_unit_test(counts_of_requests),
