@@ -4,6 +4,7 @@
 DRAY_FULL=1 makes it 10,000 streams.
 """
 
+import datetime
 import os
 import re
 import resource
@@ -55,10 +56,38 @@ def wait_until(condition, seconds, what):
         time.sleep(0.05)
 
 
+class Busy:
+    """Registries, one per port, that ask everybody to come again in a second: a job gets one `retry` event a second."""
+
+    ANSWER = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+    def __init__(self, count):
+        self.selector, self.going = selectors.DefaultSelector(), True
+        self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        for listener in self.listeners:
+            self.selector.register(listener, selectors.EVENT_READ)
+        self.addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in self.listeners]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while self.going:
+            for key, _ in self.selector.select(0.2):
+                client, _ = key.fileobj.accept()
+                with client:
+                    client.recv(65536)
+                    client.sendall(self.ANSWER)
+
+    def stop(self):
+        self.going = False
+        for listener in self.listeners:
+            listener.close()
+
+
 class Reader:
-    """Reads chunked NDJSON of many sockets in one thread and notes seq per stream."""
+    """Reads chunked NDJSON of many sockets in one thread and notes seq per stream, and how old `retry` events are."""
 
     def __init__(self):
+        self.ages = []
         self.selector = selectors.DefaultSelector()
         self.buffers, self.seqs, self.bad, self.ended, self.lines = {}, {}, [], 0, 0
         self.going = True
@@ -90,6 +119,10 @@ class Reader:
         for line in lines:
             found = re.match(rb'{"seq":\s*(\d+)', line)
             if found:
+                told = re.search(rb'"time":"([^"]+)","type":"retry"', line)
+                if told:
+                    at = datetime.datetime.fromisoformat(told[1].decode()).timestamp()
+                    self.ages.append(time.time() - at)
                 self.lines += 1
                 if int(found[1]) != self.seqs[s] + 1:
                     self.bad.append((int(found[1]), self.seqs[s]))
@@ -150,6 +183,40 @@ class Streams(unittest.TestCase):
             self.assertLess(peak, 200_000)
         for s in reader.seqs:
             s.close()
+        daemon.stop()
+
+    def test_an_event_a_second(self):
+        """While eight jobs copy, every other job has one kept event a second for all its readers."""
+        seconds = 8 if FULL else 3
+        busy = Busy(JOBS)
+        self.addCleanup(busy.stop)
+        daemon = self.start(limits__max_running=JOBS + 8, limits__max_connections=20000, network__retry_count=20,
+                            network__retry_base_ms=1000, network__retry_max_ms=1000, daemon__heartbeat_ms=10000)
+        ids = [daemon.post_job({"kind": "copy", "source": f"{address}/a/b:1", "targets": [f"{self.two.address}/none:1"]})["id"]
+               for address in busy.addresses]
+        reader = Reader()
+        reader.thread.start()
+        for i in range(STREAMS):
+            reader.add(connect(daemon, f"/v1/jobs/{ids[i % JOBS]}/events"))
+        time.sleep(2)
+        reader.ages.clear()
+        before, copies, until = reader.lines, 0, time.monotonic() + seconds
+        while time.monotonic() < until:
+            for job_id in [self.copy(daemon, i, f"second{copies}") for i in range(8)]:
+                self.assertEqual(daemon.wait_job(job_id)["state"], "succeeded")
+            copies += 8
+        lines, ages = reader.lines - before, sorted(reader.ages)
+        print(f"{STREAMS} streams, {lines / seconds:.0f} events a second, {copies} copies: age p50 {ages[len(ages) // 2] * 1000:.0f} "
+              f"p99 {ages[len(ages) * 99 // 100] * 1000:.0f} ms, RssAnon {daemon.memory_kib()} KiB", flush=True)
+        reader.going = False
+        self.assertEqual(reader.bad, [])
+        self.assertGreater(lines, STREAMS * seconds / 4)  # a round of copies may end late
+        for s in reader.seqs:
+            s.close()
+        for job_id in ids:
+            daemon.request("POST", f"/v1/jobs/{job_id}/cancel")
+        for job_id in ids:
+            self.assertIn(daemon.wait_job(job_id)["state"], ("cancelled", "failed"))
         daemon.stop()
 
     def test_readers_that_never_read(self):
