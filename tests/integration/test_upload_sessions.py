@@ -14,7 +14,7 @@ import unittest
 
 from daemon import Daemon
 from registries import Registry
-from scripted_registry import MIB, OCI_MANIFEST, Gone, Request, ScriptedRegistry, Wire
+from scripted_registry import MIB, OCI_MANIFEST, Gone, Request, ScriptedRegistry, Wire, serve_each
 
 CHUNK = 2 * MIB
 CANARY = "canary5tate"
@@ -192,15 +192,7 @@ class Holder:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.sent = {}  # session -> bytes of bodies
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        serve_each(self.listener, self.serve)
 
     def serve(self, client):
         server = socket.create_connection(("127.0.0.1", self.port))

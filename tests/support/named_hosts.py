@@ -21,7 +21,7 @@ import threading
 import urllib.parse
 
 from registries import TestCa
-from scripted_registry import Answer, ScriptedRegistry, Wire
+from scripted_registry import Answer, ScriptedRegistry, Wire, serve_each
 
 GOOGLE = "oauth2.googleapis.com"
 HUB = "registry-1.docker.io"
@@ -69,7 +69,7 @@ class NamedHosts:
         self.registry, self.plain_registry = Accounts(context, **overrides), Accounts()
         self.plain = set(plain)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        threading.Thread(target=self.accept, daemon=True).start()
+        serve_each(self.listener, self.serve)
         self.settings = {"network.proxy": f"http://127.0.0.1:{self.listener.getsockname()[1]}",
                          "network.certs_dir": self.directory / "certs.d", "network.retry_count": 0}
 
@@ -88,14 +88,6 @@ class NamedHosts:
         return base64.b64decode(line.split(" ")[2]).decode() if line else None
 
     # -- the proxy
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
         with client:

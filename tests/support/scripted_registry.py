@@ -462,6 +462,17 @@ class Store:
 
 # --------------------------------------------------------------------------------------------------------- origins
 
+def serve_each(listener, serve):
+    """Until the listener is closed: a thread of its own calls serve(socket) for each connection."""
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
 class Origin:
     """A listening port; each connection is served by a thread."""
 
@@ -469,24 +480,17 @@ class Origin:
         self.name, self.serve, self.context = name, serve, context
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self.listener.getsockname()[1]
-        self.stopping, self.wires, self.lock = False, set(), threading.Lock()
+        self.wires, self.lock = set(), threading.Lock()
         self.connections = 0
-        threading.Thread(target=self.accept, daemon=True).start()
+        serve_each(self.listener, self.run)
 
     @property
     def url(self):
         return f"{'https' if self.context else 'http'}://127.0.0.1:{self.port}"
 
-    def accept(self):
-        while not self.stopping:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.run, args=(sock,), daemon=True).start()
-
     def run(self, sock):
+        with self.lock:
+            self.connections += 1
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.context:
@@ -507,7 +511,6 @@ class Origin:
                 pass
 
     def stop(self):
-        self.stopping = True
         self.listener.close()
         with self.lock:
             for sock in list(self.wires):

@@ -1403,91 +1403,83 @@ static void parts_of_blobs(void **state)
     }
 }
 
+// A push of a large blob that leaves its session when it fails, as it does here after four chunks.
+struct kept_push {
+    struct live_blob blob;
+    struct blob_push_target target;
+    struct blob_push push;
+};
+
+static void kept_push_begin(struct kept_push *kept)
+{
+    struct error err = ERROR_INIT;
+    in_chunks(1 * MIB);
+    begin(NULL);
+    kept->blob = live_blob_new(LARGE, 1);
+    kept->target = (struct blob_push_target){.scope = live.scope, .error = ERROR_INIT};
+    kept->push = (struct blob_push){.digest = kept->blob.digest,
+                                    .size = LARGE,
+                                    .reader = reader_at_bytes(kept->blob.bytes, LARGE),
+                                    .targets = &kept->target,
+                                    .n_targets = 1,
+                                    .keep_sessions = true};
+    fault("upload-patch", "status-503", "{\"skip\": 4, \"times\": 1}");
+    assert_int_equal(blob_push_run(&kept->push, &err), -1);
+    assert_true(err.retryable);
+    assert_non_null(kept->target.session);
+    error_clear(&err);
+}
+
+static void kept_push_end(struct kept_push *kept)
+{
+    live_check(&live);
+    error_clear(&kept->target.error);
+    hasher_free(kept->target.hasher);
+    free(kept->target.session);
+    reader_at_close(kept->push.reader);
+    free(kept->blob.bytes);
+    in_chunks(0);
+}
+
 // A session that outlives the step: a later run, maybe after a restart, goes on where the registry says.
 static void sessions_that_are_kept(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    in_chunks(1 * MIB);
-    begin(NULL);
-    struct live_blob blob = live_blob_new(LARGE, 1);
-    struct reader_at *reader = reader_at_bytes(blob.bytes, LARGE);
-    struct blob_push_target target = {.scope = live.scope, .error = ERROR_INIT};
-    struct blob_push push = {.digest = blob.digest,
-                             .size = LARGE,
-                             .reader = reader,
-                             .targets = &target,
-                             .n_targets = 1,
-                             .keep_sessions = true};
-    fault("upload-patch", "status-503", "{\"skip\": 4, \"times\": 1}");
-    assert_int_equal(blob_push_run(&push, &err), -1);
-    assert_true(err.retryable);
-    assert_non_null(target.session);
-    error_clear(&err);
-    err = ERROR_INIT;
+    struct kept_push kept;
+    kept_push_begin(&kept);
     int64_t before = live_number(&live, "received", NULL);
-    assert_ok(blob_push_run(&push, &err), &err);
-    assert_int_equal(target.how, BLOB_PUSH_COPIED);
-    assert_null(target.session);
+    assert_ok(blob_push_run(&kept.push, &err), &err);
+    assert_int_equal(kept.target.how, BLOB_PUSH_COPIED);
+    assert_null(kept.target.session);
     assert_int_equal(live_number(&live, "received", NULL) - before, LARGE - 4 * MIB);
-    live_check(&live);
+    kept_push_end(&kept);
     // Given up: cancelled.
-    begin(NULL);
-    target.how = BLOB_PUSH_PENDING;
-    target.scope = live.scope;
-    fault("upload-patch", "status-503", "{\"skip\": 4, \"times\": 1}");
-    assert_int_equal(blob_push_run(&push, &err), -1);
-    assert_non_null(target.session);
-    blob_push_abandon(&push);
-    live_check(&live);
-    error_clear(&err);
-    error_clear(&target.error);
-    reader_at_close(reader);
-    free(target.session);
-    free(blob.bytes);
-    in_chunks(0);
+    kept_push_begin(&kept);
+    blob_push_abandon(&kept.push);
+    kept_push_end(&kept);
 }
 
 // What was hashed as it was sent is not read again, unless the registry has less of it.
 static void what_was_hashed_is_not_read_again(void **state)
 {
     (void)state;
-    struct error err = ERROR_INIT;
-    in_chunks(1 * MIB);
     for (int more = 0; more < 2; more++) {
-        begin(NULL);
-        struct live_blob blob = live_blob_new(LARGE, 1);
-        struct reader_at *reader = reader_at_bytes(blob.bytes, LARGE);
-        struct blob_push_target target = {.scope = live.scope, .error = ERROR_INIT};
-        struct blob_push push = {.digest = blob.digest,
-                                 .size = LARGE,
-                                 .reader = reader,
-                                 .targets = &target,
-                                 .n_targets = 1,
-                                 .keep_sessions = true};
-        fault("upload-patch", "status-503", "{\"skip\": 4, \"times\": 1}");
-        assert_int_equal(blob_push_run(&push, &err), -1);
-        error_clear(&err);
-        err = ERROR_INIT;
-        target.hashed = (4 + more) * MIB;
-        target.hasher = hasher_new(DIGEST_SHA256);
-        hasher_update(target.hasher, blob.bytes, (size_t)target.hashed);
-        reader_at_close(reader);
-        blob.bytes[0] ^= 1; // seen only if it is read
-        push.reader = reader = reader_at_bytes(blob.bytes, LARGE);
-        assert_int_equal(blob_push_run(&push, &err), more ? -1 : 0);
+        struct error err = ERROR_INIT;
+        struct kept_push kept;
+        kept_push_begin(&kept);
+        kept.target.hashed = (4 + more) * MIB;
+        kept.target.hasher = hasher_new(DIGEST_SHA256);
+        hasher_update(kept.target.hasher, kept.blob.bytes, (size_t)kept.target.hashed);
+        reader_at_close(kept.push.reader);
+        kept.blob.bytes[0] ^= 1; // seen only if it is read
+        kept.push.reader = reader_at_bytes(kept.blob.bytes, LARGE);
+        assert_int_equal(blob_push_run(&kept.push, &err), more ? -1 : 0);
         assert_int_equal(err.code, more ? ERR_DIGEST_MISMATCH : ERR_NONE);
-        blob_push_abandon(&push);
-        live_check(&live);
+        blob_push_abandon(&kept.push);
         error_clear(&err);
-        err = ERROR_INIT;
-        error_clear(&target.error);
-        hasher_free(target.hasher);
-        free(target.session);
-        reader_at_close(reader);
-        free(blob.bytes);
+        kept_push_end(&kept);
     }
-    in_chunks(0);
 }
 
 // One source, chunked to one target and whole to another; the source is a registry.
