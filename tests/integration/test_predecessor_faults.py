@@ -433,7 +433,8 @@ class Blobs(JobCase):
         self.assertEqual((answer.status, answer.json()), (201, {"digest": sha256(b""), "size": 0}))
 
     def test_b25_an_upload_goes_on_where_it_was_cut(self):
-        settings = {**QUICK, "network.monolithic_max_bytes": 1_000_000, "network.chunk_bytes": 1_000_000}
+        settings = {**QUICK, "network.monolithic_max_bytes": 1_000_000, "network.chunk_bytes": 1_000_000,
+                    "host *.early_uploads": "no"}  # the cut is to hit the upload itself
         daemon = self.enterContext(Daemon(settings=settings))
         size = 5_000_000
         (daemon.build_root / "big").write_bytes(os.urandom(size))
